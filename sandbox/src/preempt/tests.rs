@@ -109,7 +109,7 @@ fn slices_that_end_later_are_served_by_the_arming_there_is() {
     assert!(!timer.shared.take_request(), "the slice is not over");
     timer.end_slice();
     // One that ends earlier is not.
-    timer.begin_slice(far_ns() / 2, Contention::Contended);
+    timer.begin_slice(first_ns - FAR_NS / 2, Contention::Contended);
     assert!(timer.expires_in_ns() < Some(FAR_NS));
 }
 
