@@ -30,6 +30,10 @@ pub(crate) const HOST_CALL_STACK_BYTES: usize = 256 << 10;
 /// those of expiries that come while it is being left.
 pub(crate) const NESTED_SIGNALS: usize = 4;
 
+/// Frame of a trampoline from wasm to the host: 16 bytes for each of 1,000 parameters, which is the
+/// most that a module may have, and some registers.
+pub(crate) const TRAMPOLINE_FRAME_BYTES_MAX: usize = 17 << 10;
+
 /// Elements that a table may have or grow to.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
 

@@ -28,8 +28,7 @@
 //!
 //! How it stops it is the mode's: by bumping the epoch of the worker's engine, which compiled code
 //! looks at ([`Preemption::Epoch`]); or by suspending it where it is (`signal`, which holds the safety
-//! argument), unless it is in a host call. Then it is tried once more shortly, and after that the guest
-//! is stopped as it comes back (`gate`).
+//! argument), unless it is in a host call: then it is stopped as it comes back (`gate`).
 //!
 //! # An arming outlives its slice
 //!
@@ -85,7 +84,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::Engine;
 
 use self::kernel::KernelTimer;
-use self::signal::{Code, Guest};
+use self::signal::{Code, Guest, Registers};
 use crate::settings::Preemption;
 
 pub use self::kernel::monotonic_ns;
@@ -99,7 +98,8 @@ const PAST_NS: u64 = 1;
 /// What a due expiry takes for the slice's length where that is not known.
 const SLICE_NS: u64 = 1_000_000;
 
-/// When a guest is looked at again that could not be suspended where it was.
+/// When a guest is looked at again that can be stopped neither where it is nor as it comes back: it has
+/// not begun, or is on its way out of its module.
 const RETRY_NS: u64 = 20_000;
 
 /// Why no timer could be had.
@@ -155,8 +155,6 @@ pub(crate) struct Shared {
     code: Option<Code>,
     /// The guest of the sandbox that is being polled; null between polls.
     polled: AtomicPtr<Guest>,
-    /// An expiry of this slice has found the guest where it could not be suspended.
-    missed: AtomicBool,
     /// The polled guest's code cannot be executed.
     is_shut: AtomicBool,
     timer: OnceLock<KernelTimer>,
@@ -223,7 +221,6 @@ impl Timer {
         }
         let end_ns = end_ns.max(PAST_NS);
         shared.requested.store(false, SeqCst);
-        shared.missed.store(false, SeqCst);
         match contention {
             Contention::Contended => {
                 let now_ns = monotonic_ns();
@@ -337,7 +334,6 @@ impl Shared {
             preemption,
             code,
             polled: AtomicPtr::new(ptr::null_mut()),
-            missed: AtomicBool::new(false),
             is_shut: AtomicBool::new(false),
             timer: OnceLock::new(),
             slice_end_ns: AtomicU64::new(NONE),
@@ -447,17 +443,25 @@ impl Shared {
         now_ns >= due_ns
     }
 
+    /// Stops the guest as it comes back to its module, where it was not when its slice was over. In the
+    /// signal handler, which found it at `registers`.
+    fn request_return(&self, registers: &Registers) {
+        self.requested.store(true, SeqCst);
+        if !gate::shut(self, registers) {
+            self.retry();
+        }
+    }
+
+    /// Looks again shortly at a guest that can be stopped neither where it is nor as it comes back.
+    fn retry(&self) {
+        self.set_and_promise(monotonic_ns() + RETRY_NS);
+    }
+
     /// Stops the guest at its next epoch check, or at the next opportunity that a host call gives. In
     /// the signal handler.
-    fn request(&self) {
+    fn request_check(&self) {
         self.requested.store(true, SeqCst);
         let now_ns = monotonic_ns();
-        if self.preemption == Preemption::Signal {
-            if !(self.missed.swap(true, SeqCst) && gate::shut(self)) {
-                self.set_and_promise(now_ns + RETRY_NS);
-            }
-            return;
-        }
         self.engine.increment_epoch();
         let length_ns = match self.slice_length_ns.load(SeqCst) {
             NONE => SLICE_NS,

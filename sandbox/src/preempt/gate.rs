@@ -2,18 +2,17 @@
 //!
 //! An expiry that finds the guest in host code cannot suspend it there, and to try again by time is
 //! to throw dice: a guest that fills its memory again and again is in the host but for a few
-//! instructions, and might hold its worker for minutes. So, when a second try has failed, the gate is
-//! shut:
+//! instructions, and might hold its worker for minutes; and where a timer's expiry is dear, a second
+//! one costs more than all that follows here. So the gate is shut:
 //!
 //! ```text
-//!   host code          trampoline          function's body
-//!   … ──── returns ──► SIGSEGV
-//!                      opens the gate, one step at a time:
-//!                      SIGTRAP, SIGTRAP … ─────────► SIGTRAP: the guest is suspended
+//!   host code            trampoline
+//!   … ──── returns ────► SIGSEGV, on the alternate stack: opens the gate, sends the gate's signal
+//!                        gate's signal, on the fiber's stack: the guest is suspended
 //! ```
 //!
-//! The gate is the right to execute the pages of the guest's module. It is dear (two `mprotect`, a
-//! fault, some steps) and rare: the first try costs a timer's expiry, and most host calls are short.
+//! The gate is the right to execute the pages of the guest's module. It costs two `mprotect`, a fault
+//! and a signal.
 //!
 //! # Safety argument
 //!
@@ -27,12 +26,11 @@
 //! 3. *The fault* is told from a guest's own by its address: that of an instruction in the shut pages. It
 //!    is taken by the store's own signal handler (`StoreExt::set_signal_handler`, made for this), which
 //!    wasmtime calls on the alternate stack before it looks at a fault. It touches atomics, calls
-//!    `mprotect`, and sets the trap flag in the frame.
-//! 4. *Steps.* With the trap flag the processor raises SIGTRAP after each instruction, on this thread.
-//!    The handler, like that of the timer, is without `SA_ONSTACK`; it returns at once until the program
-//!    counter is where a guest may be suspended, and then does what the timer's would. After
-//!    [`STEPS_MAX`] steps (the host call has failed, and is raising its trap in Rust code) it gives up.
-//!    The frame that a guest is suspended in never has the flag set.
+//!    `mprotect`, and sends a signal to its own thread; all are system calls without state.
+//! 4. *The gate's signal* is blocked while it is sent and stays so until the handler of the fault
+//!    returns, which puts the interrupted code's mask back: it is delivered there, before the
+//!    instruction that has faulted is tried again. Its handler, like that of the timer, is without
+//!    `SA_ONSTACK`, and suspends the guest as that would, where `signal` (point 10) says that it may.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -41,25 +39,21 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::signal::{Guest, Registers, interrupt};
+use super::signal::{Guest, Registers, interrupt_return, returns_to_body};
 use super::{Shared, TimerError, kernel};
 
-/// Instructions of a trampoline, at most, between a host function's return and its own.
-const STEPS_MAX: u32 = 64;
-
-/// `si_code` of the trap after a step.
-const TRAP_TRACE: libc::c_int = 2;
-
 thread_local! {
-    /// Whose guest goes step by step on this thread, and how far it has come; null: nobody's.
-    static STEPPING: Cell<(*const Shared, u32)> = const { Cell::new((ptr::null(), 0)) };
+    /// Whose guest has come back to its module, between the fault and the signal; null: nobody's.
+    static RETURNING: Cell<*const Shared> = const { Cell::new(ptr::null()) };
 }
 
-/// Shuts the gate before the guest that is being polled. Says whether it is shut. In the handler.
-pub(super) fn shut(shared: &Shared) -> bool {
+/// Shuts the gate before the guest that is being polled, which was found at `registers`. Says whether
+/// it is shut: not before a guest within its module, or that has not begun. In the handler.
+pub(super) fn shut(shared: &Shared, registers: &Registers) -> bool {
     // SAFETY: set only while the runtime polls the guest's sandbox, whose slot holds it.
     let guest = unsafe { shared.polled.load(SeqCst).as_ref() };
-    let Some(guest) = guest.filter(|guest| guest.is_prepared()) else {
+    let Some(guest) = guest.filter(|guest| guest.is_prepared() && !is_within(guest, registers))
+    else {
         return false;
     };
     let is_shut = protect(guest, libc::PROT_READ);
@@ -78,25 +72,24 @@ pub(super) fn open(shared: &Shared, guest: &Guest) {
     }
 }
 
-/// The guest is not going step by step any more.
-pub(super) fn walk(registers: &Registers) {
-    registers.set_stepping(false);
-    STEPPING.set((ptr::null(), 0));
-}
-
 fn protect(guest: &Guest, rights: libc::c_int) -> bool {
     let (text, bytes) = guest.text();
     // SAFETY: the pages of a module that is alive, and its rights may change: points 1 and 2.
     !text.is_null() && unsafe { libc::mprotect(text.cast_mut().cast(), bytes, rights) } == 0
 }
 
-/// Installs the handler for steps, once for the process.
+fn is_within(guest: &Guest, registers: &Registers) -> bool {
+    let (text, bytes) = guest.text();
+    (text as usize..text as usize + bytes).contains(&registers.pc())
+}
+
+/// Installs the handler for returns, once for the process.
 pub(super) fn install_handler() -> Result<(), TimerError> {
     static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
     let installed = INSTALLED.get_or_init(|| {
-        let handler = on_step as *const () as usize;
+        let handler = on_return as *const () as usize;
         // SAFETY: the handler is what its signal needs: point 4.
-        unsafe { kernel::handle(libc::SIGTRAP, handler, libc::SA_NODEFER) }
+        unsafe { kernel::handle(kernel::gate_signal(), handler, libc::SA_NODEFER) }
     });
     installed.map_err(|errno| TimerError::Kernel {
         call: "sigaction",
@@ -117,34 +110,40 @@ pub(super) unsafe fn faulted(shared: &Shared, signal: libc::c_int, context: *mut
     let guest = unsafe { shared.polled.load(SeqCst).as_ref() };
     // SAFETY: the kernel gave it.
     let registers = unsafe { Registers::new(context) };
-    let Some(guest) = guest.filter(|guest| {
-        let (text, bytes) = guest.text();
-        (text as usize..text as usize + bytes).contains(&registers.pc())
-    }) else {
+    let Some(guest) = guest.filter(|guest| is_within(guest, &registers)) else {
         return false;
     };
     open(shared, guest);
-    STEPPING.set((shared, 0));
-    registers.set_stepping(true);
+    if !(returns_to_body(shared, &registers) && signal_return(shared)) {
+        shared.retry();
+    }
     true
 }
 
-extern "C" fn on_step(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let (shared, steps) = STEPPING.get();
-    // SAFETY: the kernel gives a valid `info`; `shared` is set only while its guest is being polled.
-    let (code, shared) = unsafe { ((*info).si_code, shared.as_ref()) };
-    let Some(shared) = shared.filter(|_| code == TRAP_TRACE) else {
-        return kernel::die_of(signal);
+/// Sends the gate's signal to the calling thread, for when the handler that runs has returned.
+fn signal_return(shared: &Shared) -> bool {
+    let signal = kernel::gate_signal();
+    if kernel::mask(libc::SIG_BLOCK, signal).is_err() {
+        return false;
+    }
+    RETURNING.set(shared);
+    // SAFETY: a signal to one's own thread, which has a handler for it.
+    unsafe { libc::pthread_kill(libc::pthread_self(), signal) == 0 }
+}
+
+extern "C" fn on_return(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: set only while its guest is being polled, a moment ago.
+    let Some(shared) = (unsafe { RETURNING.replace(ptr::null()).as_ref() }) else {
+        // Somebody else has sent it.
+        return;
     };
     kernel::preserving_errno(|| {
-        // SAFETY: the kernel gives a valid `context`.
-        let registers = unsafe { Registers::new(context) };
-        STEPPING.set((shared, steps + 1));
-        // SAFETY: this handler is without SA_ONSTACK.
-        let is_done = shared.is_requested() && unsafe { interrupt(shared, context) };
-        if !is_done && (steps >= STEPS_MAX || !shared.is_requested()) {
-            walk(&registers);
-            shared.request();
+        // SAFETY: the kernel gives a valid `context`; this handler is without SA_ONSTACK.
+        unsafe {
+            let registers = Registers::new(context);
+            if shared.is_requested() && !interrupt_return(shared, &registers) {
+                shared.retry();
+            }
         }
     });
 }

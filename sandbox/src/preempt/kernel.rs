@@ -8,7 +8,8 @@
 //!
 //! 1. *What the handlers touch.* Atomics of [`Shared`], `clock_gettime`, `timer_settime` (both
 //!    async-signal-safe by POSIX.1-2017 §2.4.3) and `Engine::increment_epoch` (documented as such by
-//!    wasmtime). No lock, no allocation, no thread-local; errno is put back. Nothing in it panics.
+//!    wasmtime), and what `gate` adds. No lock, no allocation, no thread-local that has to be made first;
+//!    errno is put back. Nothing in it panics.
 //! 2. *Where they run.* The one that requests with `SA_ONSTACK`: on the thread's alternate stack (every
 //!    Rust thread has one), never on a fiber's. The one that suspends without: on the stack that it
 //!    interrupted, which is a fiber's, the thread's, or the alternate one under another handler; all
@@ -31,12 +32,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, OnceLock};
 
-use super::{Shared, TimerError, gate, signal};
+use super::signal::{self, Registers};
+use super::{Shared, TimerError, gate};
 use crate::settings::Preemption;
 
 /// Real-time signals above the first one: leaves room for what else a process may use. For the handler
-/// that requests and for the one that suspends.
-const SIGNALS_ABOVE_MIN: [libc::c_int; 2] = [3, 4];
+/// that requests, for the one that suspends, and for the gate's.
+const SIGNALS_ABOVE_MIN: [libc::c_int; 3] = [3, 4, 5];
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -58,7 +60,7 @@ impl KernelTimer {
         if suspends {
             gate::install_handler()?;
         }
-        unblock_signal(suspends)?;
+        unblock_signals(suspends)?;
         // SAFETY: `sigevent` is a C struct for which all zeroes is a value.
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
@@ -137,6 +139,11 @@ fn signal_number(suspends: bool) -> libc::c_int {
     libc::SIGRTMIN() + SIGNALS_ABOVE_MIN[usize::from(suspends)]
 }
 
+/// The signal that the gate sends to its own thread.
+pub(super) fn gate_signal() -> libc::c_int {
+    libc::SIGRTMIN() + SIGNALS_ABOVE_MIN[2]
+}
+
 /// Installs the handler, once for the process.
 fn install_handler(suspends: bool) -> Result<(), TimerError> {
     static INSTALLED: [OnceLock<Result<(), i32>>; 2] = [OnceLock::new(), OnceLock::new()];
@@ -173,30 +180,32 @@ pub(super) unsafe fn handle(
     }
 }
 
-/// Ends the process by `signal`, as if nobody had handled it.
-pub(super) fn die_of(signal: libc::c_int) {
-    // SAFETY: both are async-signal-safe and may be called with any signal.
-    unsafe {
-        libc::signal(signal, libc::SIG_DFL);
-        libc::raise(signal);
+/// Lets the calling thread receive our signals, whatever mask it inherited.
+fn unblock_signals(suspends: bool) -> Result<(), TimerError> {
+    let mut signals = vec![signal_number(suspends)];
+    signals.extend(suspends.then(gate_signal));
+    for signal in signals {
+        if let Err(errno) = mask(libc::SIG_UNBLOCK, signal) {
+            let error = io::Error::from_raw_os_error(errno);
+            return Err(failed("pthread_sigmask", error));
+        }
     }
+    Ok(())
 }
 
-/// Lets the calling thread receive the signal, whatever mask it inherited.
-fn unblock_signal(suspends: bool) -> Result<(), TimerError> {
+/// Blocks or unblocks one signal for the calling thread; gives the errno if that fails.
+/// Async-signal-safe.
+pub(super) fn mask(how: libc::c_int, signal: libc::c_int) -> Result<(), i32> {
     let mut ours = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigemptyset` initializes the set, the others read it; the old mask is not asked for.
     let errno = unsafe {
         libc::sigemptyset(ours.as_mut_ptr());
-        libc::sigaddset(ours.as_mut_ptr(), signal_number(suspends));
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, ours.as_ptr(), std::ptr::null_mut())
+        libc::sigaddset(ours.as_mut_ptr(), signal);
+        libc::pthread_sigmask(how, ours.as_ptr(), std::ptr::null_mut())
     };
     match errno {
         0 => Ok(()),
-        _ => Err(failed(
-            "pthread_sigmask",
-            io::Error::from_raw_os_error(errno),
-        )),
+        errno => Err(errno),
     }
 }
 
@@ -206,7 +215,7 @@ extern "C" fn on_expiry_request(_: libc::c_int, info: *mut libc::siginfo_t, _: *
         let Some(shared) = shared(info) else { return };
         preserving_errno(|| {
             if shared.expired() {
-                shared.request();
+                shared.request_check();
             }
         });
     }
@@ -222,8 +231,9 @@ extern "C" fn on_expiry_suspend(
     unsafe {
         let Some(shared) = shared(info) else { return };
         preserving_errno(|| {
-            if shared.expired() && !signal::interrupt(shared, context) {
-                shared.request();
+            let registers = Registers::new(context);
+            if shared.expired() && !signal::interrupt(shared, &registers) {
+                shared.request_return(&registers);
             }
         });
     }

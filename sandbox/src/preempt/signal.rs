@@ -72,6 +72,17 @@
 //!    that makes room for a tail call's arguments first moves the frame pointer and then copies what
 //!    it points at. A trap there would walk garbage. `is_settled` tells these four instructions;
 //!    the handler takes them for host code.
+//! 10. *A return from the host* (`gate`) is the one place outside of bodies where a guest is suspended:
+//!     in the trampoline through which it called the host, at the instruction after the call. The host
+//!     function has returned; what is left is to load its results, or to raise its failure, from this
+//!     frame, which the kernel saves like any other. The trampoline has noted where wasm was left, and
+//!     its frame stands, so that points 4 and 8 hold as in a body. The gate stops a thread in two more
+//!     places, where a module is entered: at a trampoline's first instruction, and where a trap
+//!     unwinds to. They are told apart by two signs at once: the instruction before is a call of a
+//!     register, and the frame pointer points at a frame close above that returns into a body. (The
+//!     first has no call before it; the second returns to the host.) Read is only what lies between the
+//!     stack pointer and a trampoline's largest frame: where the frame pointer is the host's and points
+//!     elsewhere, it is not followed.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -289,13 +300,45 @@ fn raw(func: &Func, store: &mut Store<State>) -> *mut RawFunc {
     func.to_raw(store.as_context_mut()).cast()
 }
 
-/// The slice is over, and the worker's thread was interrupted at `context`: suspends the guest until
+/// The slice is over, and the worker's thread was interrupted at `registers`: suspends the guest until
 /// it is resumed. Gives false if it cannot be suspended there.
 ///
 /// # Safety
 ///
-/// Runs in a signal handler without `SA_ONSTACK`, with the `context` that the kernel gave it.
-pub(super) unsafe fn interrupt(shared: &Shared, context: *mut c_void) -> bool {
+/// Runs in a signal handler without `SA_ONSTACK`, with the registers that the kernel gave it.
+pub(super) unsafe fn interrupt(shared: &Shared, registers: &Registers) -> bool {
+    let in_body = |code: &Code| {
+        let body = code.body(registers.pc());
+        body.is_some_and(|body| registers.is_settled(body.1))
+    };
+    // SAFETY: the caller's promise.
+    shared.code.as_ref().is_some_and(in_body) && unsafe { suspend(shared, registers) }
+}
+
+/// As [`interrupt`], where the guest has just come back from a host call, in the trampoline that made
+/// it: point 10 of the safety argument.
+///
+/// # Safety
+///
+/// As for [`interrupt`].
+pub(super) unsafe fn interrupt_return(shared: &Shared, registers: &Registers) -> bool {
+    // SAFETY: the caller's promise.
+    returns_to_body(shared, registers) && unsafe { suspend(shared, registers) }
+}
+
+/// Whether `registers` are those of a trampoline to the host, after its call, of a function's body.
+pub(super) fn returns_to_body(shared: &Shared, registers: &Registers) -> bool {
+    let Some(code) = &shared.code else {
+        return false;
+    };
+    let called_from = registers.return_address();
+    registers.is_after_call() && called_from.is_some_and(|address| code.body(address).is_some())
+}
+
+/// # Safety
+///
+/// As for [`interrupt`], and the guest may be suspended there.
+unsafe fn suspend(shared: &Shared, registers: &Registers) -> bool {
     // SAFETY: the pointer is set only while the runtime polls the guest's sandbox, and both belong to
     // the slot, which lives as long as the runtime. That is: across the suspension, too.
     let guest = unsafe { shared.polled.load(SeqCst).as_ref() };
@@ -308,15 +351,6 @@ pub(super) unsafe fn interrupt(shared: &Shared, context: *mut c_void) -> bool {
     let Some(suspend) = suspend.filter(|_| !caller.is_null()) else {
         return false;
     };
-    // SAFETY: the kernel gave it, and it stays where it is until the handler returns.
-    let registers = unsafe { Registers::new(context) };
-    if !code
-        .body(registers.pc())
-        .is_some_and(|body| registers.is_settled(body.1))
-    {
-        return false;
-    }
-    gate::walk(&registers);
     shared.suspend(Suspension::Preempted);
     guest.interrupted.store(true, SeqCst);
     let mut values = Values([0; 16]);
@@ -359,15 +393,21 @@ impl Registers {
         unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RIP as usize] = address as i64 };
     }
 
-    /// Sets or clears the trap flag.
-    pub(super) fn set_stepping(&self, steps: bool) {
-        const TRAP_FLAG: i64 = 1 << 8;
-        // SAFETY: as above.
-        let flags = unsafe { &mut (*self.0).uc_mcontext.gregs[libc::REG_EFL as usize] };
-        match steps {
-            true => *flags |= TRAP_FLAG,
-            false => *flags &= !TRAP_FLAG,
-        }
+    /// Whether the instruction before, within a module's code, is an indirect call: `call r64`, as
+    /// trampolines call the host.
+    fn is_after_call(&self) -> bool {
+        const CALL_REGISTER: u8 = 0b11_010_000;
+        // SAFETY: the caller has found the address in code, which something always precedes.
+        let [opcode, modrm] = unsafe { *((self.pc() - 2) as *const [u8; 2]) };
+        opcode == 0xff && modrm & 0b11_111_000 == CALL_REGISTER
+    }
+
+    /// Where the function returns to that has its frame on top of the stack; `None` if there is none.
+    fn return_address(&self) -> Option<usize> {
+        let (sp, fp) = (self.read(libc::REG_RSP), self.read(libc::REG_RBP));
+        let is_near = (sp..sp + limits::TRAMPOLINE_FRAME_BYTES_MAX).contains(&fp);
+        // SAFETY: above the stack pointer is stack: point 10 of the safety argument.
+        (is_near && fp.is_multiple_of(8)).then(|| unsafe { *((fp + 8) as *const usize) })
     }
 
     /// Whether the frame pointer points at a frame: point 9 of the safety argument. `end` is that of
@@ -396,7 +436,13 @@ impl Registers {
 
     fn set_pc(&self, _: usize) {}
 
-    pub(super) fn set_stepping(&self, _: bool) {}
+    fn is_after_call(&self) -> bool {
+        false
+    }
+
+    fn return_address(&self) -> Option<usize> {
+        None
+    }
 
     fn is_settled(&self, _: usize) -> bool {
         false
