@@ -75,6 +75,8 @@ pub struct Exchange {
     pub query: Range<usize>,
     /// A buffer for the function's arguments, filled and emptied by the worker.
     pub arguments: Vec<u8>,
+    /// A buffer for the function's environment, filled and emptied by the worker.
+    pub environment: Vec<u8>,
     /// The request's body, decoded.
     pub body: Vec<u8>,
     /// The answer's status; whoever answers sets it.
@@ -122,6 +124,7 @@ impl Exchange {
             path: 0..0,
             query: 0..0,
             arguments: Vec::new(),
+            environment: Vec::new(),
             body: Vec::new(),
             status: Status(0),
             answer: Vec::new(),
@@ -177,6 +180,7 @@ impl Exchange {
         let buffers = [
             &self.head,
             &self.arguments,
+            &self.environment,
             &self.body,
             &self.answer,
             &self.errors,
@@ -189,6 +193,7 @@ impl Exchange {
         for buffer in [
             &mut self.head,
             &mut self.arguments,
+            &mut self.environment,
             &mut self.body,
             &mut self.answer,
             &mut self.errors,

@@ -45,6 +45,7 @@ struct Inner {
     origin: Origin,
     memory_min_bytes: u64,
     needs_reactor: bool,
+    reads_environment: bool,
     has_start: bool,
 }
 
@@ -206,11 +207,15 @@ impl Compiler {
         let needs_reactor = module
             .imports()
             .any(|import| !wasi::is_own(import.module(), import.name()));
+        let reads_environment = module
+            .imports()
+            .any(|import| wasi::is_environment(import.module(), import.name()));
         let inner = Inner {
             code,
             origin,
             memory_min_bytes,
             needs_reactor,
+            reads_environment,
             has_start: may_have_start(wasm),
         };
         Ok(Artifact {
@@ -260,6 +265,11 @@ impl Artifact {
     /// Where the code came from.
     pub fn origin(&self) -> Origin {
         self.inner.origin
+    }
+
+    /// Whether the guest can see its environment at all: else [`crate::Call::environment`] may stay empty.
+    pub fn reads_environment(&self) -> bool {
+        self.inner.reads_environment
     }
 
     /// Whether the guest may call what waits on timers or threads.

@@ -4,15 +4,20 @@
 //! in its [`Outcome`], so that a warm server allocates none. How an outcome becomes a response is
 //! the caller's choice.
 
+use std::fmt;
+
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::limits::{ARGUMENTS_BYTES_MAX, ARGUMENTS_MAX, REPORT_NAME_CHARS_MAX};
 
 /// One request in the sandbox's eyes. Give the buffers cleared: output is appended.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Call {
-    /// The raw bytes of the query. `argv[1..]` are its parts between `&`; empty: no arguments.
+    /// `argv[1..]`, each ended by a NUL byte; with [`crate::Program::Given`], `argv[0]` before them.
     pub arguments: Vec<u8>,
+    /// What this request adds to the function's own environment: `NAME=value`, each ended by a NUL
+    /// byte. Of equal names guests see both, the function's own first.
+    pub environment: Vec<u8>,
     /// What the guest reads from file descriptor 0.
     pub stdin: Vec<u8>,
     /// What the guest wrote to file descriptor 1, and to 2 under [`crate::Stderr::Body`].
@@ -80,6 +85,18 @@ pub enum ArgumentsError {
     },
 }
 
+impl fmt::Debug for Call {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("request_id", &self.request_id)
+            .field("arguments", &self.arguments.escape_ascii().to_string())
+            .field("stdin_bytes", &self.stdin.len())
+            .field("stdout_bytes", &self.stdout.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Says whether `query` may be the arguments of a [`Call`].
 ///
 /// # Errors
@@ -89,15 +106,22 @@ pub fn check_arguments(query: &[u8]) -> Result<(), ArgumentsError> {
     if query.len() > ARGUMENTS_BYTES_MAX {
         return Err(ArgumentsError::Bytes { bytes: query.len() });
     }
-    let count = arguments(query).count();
+    let count = parts(query).count();
     if count > ARGUMENTS_MAX {
         return Err(ArgumentsError::Count { count });
     }
     Ok(())
 }
 
-/// The arguments in `query`, `argv[0]` not among them.
-pub(crate) fn arguments(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Appends the parts of `query` between `&` to [`Call::arguments`]; none of an empty one.
+pub fn push_arguments(query: &[u8], arguments: &mut Vec<u8>) {
+    for part in parts(query) {
+        arguments.extend_from_slice(part);
+        arguments.push(0);
+    }
+}
+
+fn parts(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     query
         .split(|&byte| byte == b'&')
         .filter(move |_| !query.is_empty())
@@ -186,9 +210,10 @@ mod tests {
     #[test]
     fn the_query_is_split_at_ampersands() {
         let check = |query: &str, expected: &[&str]| {
-            let got: Vec<_> = arguments(query.as_bytes()).collect();
-            let expected: Vec<_> = expected.iter().map(|part| part.as_bytes()).collect();
-            assert_eq!(got, expected, "{query:?}");
+            let mut got = Vec::new();
+            push_arguments(query.as_bytes(), &mut got);
+            let expected: String = expected.iter().map(|part| format!("{part}\0")).collect();
+            assert_eq!(got, expected.as_bytes(), "{query:?}");
         };
         check("", &[]);
         check("10", &["10"]);

@@ -15,6 +15,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -38,16 +39,31 @@ use crate::state::{Profile, Slot, State};
 use crate::wasi::{self, ReturnOnce};
 
 /// One function of a server: what its sandboxes get beside the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FunctionConfig {
     /// `argv[0]`. A NUL byte would end it early in the guest's eyes.
     pub name: String,
+    /// Whether it is.
+    pub program: Program,
+    /// The function's own environment as (name, value), the same for every request. The caller sees to
+    /// it that no name holds `=` and neither holds a NUL byte.
+    pub environment: Vec<(String, String)>,
     /// Where file descriptor 2 goes.
     pub stderr: Stderr,
     /// Linear memory in bytes, if less than [`Settings::memory_max_bytes`].
     pub memory_max_bytes: Option<u64>,
     /// Bytes of output into the response's body; beyond it the sandbox ends.
     pub output_max_bytes: u64,
+}
+
+/// What a guest's `argv[0]` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Program {
+    /// [`FunctionConfig::name`].
+    #[default]
+    Name,
+    /// The first of [`Call::arguments`].
+    Given,
 }
 
 /// Where a guest's file descriptor 2 goes.
@@ -151,10 +167,23 @@ enum Preempted {
     Never,
 }
 
+impl fmt::Debug for FunctionConfig {
+    /// Without the values of the environment, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("FunctionConfig")
+            .field("name", &self.name)
+            .field("environment", &names)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for FunctionConfig {
     fn default() -> FunctionConfig {
         FunctionConfig {
             name: String::new(),
+            program: Program::default(),
+            environment: Vec::new(),
             stderr: Stderr::default(),
             memory_max_bytes: None,
             output_max_bytes: OUTPUT_MAX_BYTES,
@@ -419,7 +448,8 @@ impl Function {
             });
         }
         let profile = Profile {
-            name: config.name.clone().into_bytes(),
+            program: program(config),
+            environment: environment(config),
             memory: module.get_export_index("memory"),
             memory_max_bytes: usize::try_from(bytes_max).unwrap_or(usize::MAX),
             output_max_bytes: usize::try_from(config.output_max_bytes).unwrap_or(usize::MAX),
@@ -436,6 +466,21 @@ impl Function {
             shedding: Shedding::default(),
         }))
     }
+}
+
+/// The argument that goes before a call's, as guests see it.
+fn program(config: &FunctionConfig) -> Vec<u8> {
+    match config.program {
+        Program::Name => [config.name.as_bytes(), b"\0"].concat(),
+        Program::Given => Vec::new(),
+    }
+}
+
+/// The variables that go before a call's, as guests see them.
+fn environment(config: &FunctionConfig) -> Vec<u8> {
+    let variables = config.environment.iter();
+    let variables = variables.flat_map(|(name, value)| [name, "=", value, "\0"]);
+    variables.collect::<String>().into_bytes()
 }
 
 /// One life after another, as the desk has them. Between two it is pending.

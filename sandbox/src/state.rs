@@ -35,7 +35,10 @@ pub(crate) struct State {
 /// What is the same for all sandboxes of a function on one worker.
 #[derive(Default)]
 pub(crate) struct Profile {
-    pub(crate) name: Vec<u8>,
+    /// What goes before a call's arguments, each ended by a NUL byte.
+    pub(crate) program: Vec<u8>,
+    /// What goes before a call's environment, each ended by a NUL byte.
+    pub(crate) environment: Vec<u8>,
     pub(crate) memory: Option<ModuleExport>,
     pub(crate) memory_max_bytes: usize,
     pub(crate) output_max_bytes: usize,

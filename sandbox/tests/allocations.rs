@@ -63,6 +63,8 @@ const TALKS: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
   (memory (export "memory") 2)
   (table 10 funcref)
@@ -70,6 +72,8 @@ const TALKS: &str = r#"(module
   (func (export "_start")
     (drop (call $sizes (i32.const 16) (i32.const 20)))
     (drop (call $args (i32.const 1024) (i32.const 2048)))
+    (drop (call $environ_sizes (i32.const 16) (i32.const 20)))
+    (drop (call $environ (i32.const 1024) (i32.const 2048)))
     (drop (call $clock (i32.const 1) (i64.const 0) (i32.const 32)))
     (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 24)))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 24)))
@@ -87,11 +91,16 @@ fn ours(wasm: &[u8], preemption: Preemption) -> u64 {
         .build()
         .expect("a reactor");
     let artifact = compile(&settings, wasm).expect("compiles");
-    let functions = [(artifact, FunctionConfig::default())];
+    let config = FunctionConfig {
+        environment: vec![("LEVEL".to_owned(), "1".to_owned())],
+        ..FunctionConfig::default()
+    };
+    let functions = [(artifact, config)];
     let runtime = Runtime::new(&settings, &functions, reactor.handle().clone());
     let mut runtime = runtime.expect("a runtime");
     let mut buffers = Some(Call {
-        arguments: b"a=1&b".to_vec(),
+        arguments: b"a=1\0b\0".to_vec(),
+        environment: b"REQUEST_METHOD=GET\0".to_vec(),
         stdin: b"0123456789abcdef".to_vec(),
         ..Call::default()
     });
@@ -156,6 +165,8 @@ fn mute(engine: &Engine) -> Linker<()> {
         .and_then(|linker| linker.func_wrap(MODULE, "fd_write", four))
         .and_then(|linker| linker.func_wrap(MODULE, "args_sizes_get", two))
         .and_then(|linker| linker.func_wrap(MODULE, "args_get", two))
+        .and_then(|linker| linker.func_wrap(MODULE, "environ_sizes_get", two))
+        .and_then(|linker| linker.func_wrap(MODULE, "environ_get", two))
         .and_then(|linker| linker.func_wrap(MODULE, "clock_time_get", clock))
         .expect("each is defined once");
     linker

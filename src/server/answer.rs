@@ -27,6 +27,7 @@ pub(super) fn give_up(exchange: &mut Exchange, call: Call, route: &str) {
 
 fn give_back(exchange: &mut Exchange, call: Call) {
     exchange.arguments = call.arguments;
+    exchange.environment = call.environment;
     exchange.body = call.stdin;
     exchange.answer = call.stdout;
     exchange.errors = call.stderr;

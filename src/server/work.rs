@@ -288,9 +288,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         let exchange = self.worker.job_mut(task);
         exchange.timeline.started_ns = now;
         let mut arguments = std::mem::take(&mut exchange.arguments);
-        arguments.extend_from_slice(exchange.query());
+        sandbox::push_arguments(exchange.query(), &mut arguments);
         let call = Call {
             arguments,
+            environment: std::mem::take(&mut exchange.environment),
             stdin: std::mem::take(&mut exchange.body),
             stdout: std::mem::take(&mut exchange.answer),
             stderr: std::mem::take(&mut exchange.errors),

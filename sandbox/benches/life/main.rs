@@ -91,7 +91,7 @@ impl Ours {
     fn run(&mut self, guest: &Guest) {
         let mut call = std::mem::take(&mut self.call);
         call.arguments.clear();
-        call.arguments.extend_from_slice(guest.query.as_bytes());
+        sandbox::push_arguments(guest.query.as_bytes(), &mut call.arguments);
         call.stdin.clear();
         call.stdin.extend_from_slice(&guest.stdin);
         call.stdout.clear();

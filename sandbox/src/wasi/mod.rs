@@ -54,6 +54,11 @@ pub(crate) fn is_own(module: &str, name: &str) -> bool {
     module == PREVIEW_1 && OWN.contains(&name)
 }
 
+/// Whether an import shows the guest its environment.
+pub(crate) fn is_environment(module: &str, name: &str) -> bool {
+    module == PREVIEW_1 && matches!(name, "environ_get" | "environ_sizes_get")
+}
+
 /// A linker with all that is provided.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);

@@ -329,7 +329,8 @@ fn buffers_come_back_from_every_end() {
         crate::support::TALKS
     );
     let call = || Call {
-        arguments: b"a&b".to_vec(),
+        arguments: b"a\0b\0".to_vec(),
+        environment: b"A=1\0".to_vec(),
         stdin: b"body".to_vec(),
         stdout: Vec::with_capacity(1234),
         stderr: Vec::with_capacity(567),
@@ -338,7 +339,7 @@ fn buffers_come_back_from_every_end() {
     let check = |call: Call, written: usize| {
         assert_eq!(
             (call.arguments.as_slice(), call.stdin.as_slice()),
-            (&b"a&b"[..], &b"body"[..])
+            (&b"a\0b\0"[..], &b"body"[..])
         );
         assert_eq!((call.stdout.len(), call.request_id), (written, 42));
         assert!(

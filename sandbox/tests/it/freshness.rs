@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use sandbox::{Call, Contention, Exit, Runtime, Step, Timer, monotonic_ns};
 
-use crate::support::{TALKS, runtime};
+use crate::support::{TALKS, query, runtime};
 
 /// Traps unless memory, globals, tables and segments are as new; then dirties them, memory grown by
 /// three pages included, yields, and ends as its number of arguments says.
@@ -101,10 +101,7 @@ fn dirty(runtime: &mut Runtime, timer: &mut Timer, end: End) {
         End::Trap => "1",
         End::DiscardPreempted => "1&2",
     };
-    let call = Call {
-        arguments: arguments.into(),
-        ..Call::default()
-    };
+    let call = query(arguments);
     runtime.start(0, 0, call, Waker::noop().clone());
     let step = runtime.resume(0);
     assert!(matches!(step, Step::Yielded), "not as new: {step:?}");

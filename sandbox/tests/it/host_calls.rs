@@ -2,7 +2,7 @@
 
 use sandbox::{Call, Exit};
 
-use crate::support::{exit, query, run, runtime, talking};
+use crate::support::{exit, run, runtime, talking};
 
 /// A guest that makes one call and exits with its errno.
 fn calls(name: &str, params: &str, arguments: &str, memory: &str) -> String {
@@ -325,68 +325,6 @@ fn closed_and_renumbered_descriptors_are_gone() {
     check(&both, Exit::Success, "x");
     let same = "(drop (call $renumber (i32.const 1) (i32.const 1))) (call $write (i32.const 64) (i32.const 1))";
     check(same, Exit::Success, "x");
-}
-
-#[test]
-fn arguments_come_from_the_query() {
-    // Writes argc and the size as 4 bytes each, then the block of arguments, then its first
-    // pointer's distance to the last.
-    let wat = format!(
-        r#"(module
-            (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
-            (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
-            {}
-            (func (export "_start")
-              (if (call $sizes (i32.const 32) (i32.const 36)) (then unreachable))
-              (call $write (i32.const 32) (i32.const 8))
-              (if (call $args (i32.const 4096) (i32.const 8192)) (then unreachable))
-              (if (i32.ne (i32.load (i32.const 4096)) (i32.const 8192)) (then unreachable))
-              (call $write (i32.const 8192) (i32.load (i32.const 36)))
-              (call $write
-                (i32.load (i32.sub (i32.add (i32.const 4096) (i32.mul (i32.load (i32.const 32)) (i32.const 4))) (i32.const 4)))
-                (i32.const 1))))"#,
-        crate::support::TALKS
-    );
-    let mut runtime = runtime(&[&wat]);
-    let mut check = |arguments: &str, argv: &[&str]| {
-        let outcome = run(&mut runtime, 0, query(arguments));
-        assert_eq!(outcome.exit, Exit::Success, "{arguments}");
-        let block: Vec<u8> = argv
-            .iter()
-            .flat_map(|arg| [arg.as_bytes(), b"\0"].concat())
-            .collect();
-        let last = argv.last().expect("argv[0]");
-        let mut expected = (argv.len() as u32).to_le_bytes().to_vec();
-        expected.extend((block.len() as u32).to_le_bytes());
-        expected.extend(&block);
-        expected.push(*last.as_bytes().first().unwrap_or(&0));
-        assert_eq!(outcome.call.stdout, expected, "{arguments}");
-    };
-    check("", &["guest"]);
-    check("10", &["guest", "10"]);
-    check("a=1&b=2", &["guest", "a=1", "b=2"]);
-    check("a&&%20", &["guest", "a", "", "%20"]);
-    check("&", &["guest", "", ""]);
-}
-
-#[test]
-fn the_environment_is_empty() {
-    let wat = format!(
-        r#"(module
-            (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
-            (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
-            {}
-            (func (export "_start")
-              (i64.store (i32.const 32) (i64.const -1))
-              (if (call $sizes (i32.const 32) (i32.const 36)) (then unreachable))
-              (if (call $environ (i32.const 40) (i32.const 44)) (then unreachable))
-              (call $write (i32.const 32) (i32.const 16))))"#,
-        crate::support::TALKS
-    );
-    assert_eq!(
-        run(&mut runtime(&[&wat]), 0, Call::default()).call.stdout,
-        [0; 16]
-    );
 }
 
 #[test]

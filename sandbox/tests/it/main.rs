@@ -1,5 +1,6 @@
 //! The sandbox as its worker sees it: guests in WAT, run through the public interface.
 
+mod arguments;
 mod cache;
 mod exits;
 mod freshness;

@@ -147,8 +147,7 @@ pub fn exit(wat: &str) -> Exit {
 }
 
 pub fn query(query: &str) -> Call {
-    Call {
-        arguments: query.as_bytes().to_vec(),
-        ..Call::default()
-    }
+    let mut call = Call::default();
+    sandbox::push_arguments(query.as_bytes(), &mut call.arguments);
+    call
 }
