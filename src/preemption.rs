@@ -16,7 +16,7 @@ pub fn settle(settings: &Settings, sandbox: &sandbox::Settings) -> Result<Settin
         sandbox::Preemption::Epoch => Preemption::Epoch,
         sandbox::Preemption::Off => return Ok(settings.clone()),
     };
-    match sandbox::calibrate(sandbox.preemption) {
+    match sandbox::calibrate(sandbox.preemption, sandbox::Trigger::Timer) {
         Ok(calibration) => priced(settings, preemption, calibration),
         Err(cause) => {
             tracing::warn!(cause, "the cost of preemption is not known");
@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn a_quantum_that_costs_more_than_a_tenth_is_refused_or_made_longer() {
         let check = |flags: &[(&'static str, &str)], preemption_ns, expected: Result<u64, &str>| {
-            let calibration = Calibration { preemption_ns };
+            let calibration = Calibration {
+                preemption_ns,
+                delay_ns: 0,
+            };
             let got = priced(&resolved(flags), Preemption::Signal, calibration);
             let got = got.map(|settings| settings.quantum_us);
             let got = got.map_err(|problems| problems.0[0].remedy.clone());
@@ -96,6 +99,7 @@ mod tests {
     fn what_is_in_force_is_said() {
         let calibration = Calibration {
             preemption_ns: 2_440,
+            delay_ns: 0,
         };
         let settled = priced(&resolved(&[]), Preemption::Epoch, calibration).expect("settles");
         assert_eq!(settled.preemption, Preemption::Epoch);

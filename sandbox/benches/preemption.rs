@@ -27,7 +27,9 @@ const RUNS: u32 = 15;
 
 fn main() {
     for (name, preemption) in MODES {
-        let cost_ns = calibrate(preemption).expect("a sandbox").preemption_ns;
+        let cost_ns = calibrate(preemption, sandbox::Trigger::Timer)
+            .expect("a sandbox")
+            .preemption_ns;
         println!("one preemption, {name}: {:.1} us", cost_ns as f64 / 1e3);
     }
     println!(

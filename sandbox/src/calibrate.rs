@@ -5,11 +5,14 @@
 //! machine, where the interrupt and the timer's programming each leave the guest. So it is measured as
 //! what counts in the end: how much longer a guest takes for the same work when it is preempted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
+use std::thread;
 
 use crate::artifact::compile;
 use crate::call::Call;
-use crate::preempt::{Contention, Timer, monotonic_ns};
+use crate::preempt::{Alarm, Contention, Timer, Watcher, monotonic_ns};
 use crate::runtime::{FunctionConfig, Runtime, Step};
 use crate::settings::{Preemption, Settings};
 
@@ -27,8 +30,21 @@ const QUANTUM_NS: u64 = 100_000;
 /// Runs of each kind, in turn. The fastest of each count: whatever else a machine does makes them longer.
 const RUNS: u32 = 5;
 
+/// Runs in which nobody was preempted do not count: a watcher may not have got to run. Until so many.
+const RUNS_MAX: u32 = 200;
+
 /// Preemptions may take one part in so many of a guest's time.
 const OVERHEAD_PART: u64 = 10;
+
+/// What lets a worker's timer expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trigger {
+    /// The kernel: [`Runtime::timer`].
+    #[default]
+    Timer,
+    /// Another thread: [`Runtime::watched_timer`].
+    Watcher,
+}
 
 /// Costs of preemption on this machine, as of now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +52,19 @@ pub struct Calibration {
     /// How much longer a guest takes for each time that it is preempted, in nanoseconds: the timer's
     /// arming and expiry, the way to the worker and back.
     pub preemption_ns: u64,
+    /// How long after the end of its slice the worker has its thread back, in nanoseconds: the median.
+    pub delay_ns: u64,
 }
+
+/// Looks at the clock all the time, on a thread of its own, until it is dropped.
+struct Spinning {
+    done: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// A watcher that never sleeps need not be told.
+#[derive(Debug)]
+struct Awake;
 
 impl Calibration {
     /// The shortest quantum that costs no more than a tenth, in nanoseconds.
@@ -45,14 +73,49 @@ impl Calibration {
     }
 }
 
-/// Measures on the calling thread, in some tens of milliseconds. Nothing for [`Preemption::Off`].
+impl Watcher for Awake {
+    fn armed(&self, _at_ns: u64) {}
+}
+
+impl Spinning {
+    fn new(alarm: Alarm) -> Spinning {
+        let done = Arc::new(AtomicBool::new(false));
+        let is_done = done.clone();
+        let watch = move || {
+            while !is_done.load(Relaxed) {
+                alarm.expire_if_due(monotonic_ns());
+                // On a core of its own that costs next to nothing, and elsewhere the others their time.
+                thread::yield_now();
+            }
+        };
+        Spinning {
+            done,
+            thread: Some(thread::spawn(watch)),
+        }
+    }
+}
+
+impl Drop for Spinning {
+    fn drop(&mut self) {
+        self.done.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a watcher does not panic");
+        }
+    }
+}
+
+/// Measures on the calling thread, in some tens of milliseconds; a watcher has a thread of its own and
+/// does nothing else. Nothing for [`Preemption::Off`].
 ///
 /// # Errors
 ///
-/// No sandbox or no timer can be made; the text says why.
-pub fn calibrate(preemption: Preemption) -> Result<Calibration, String> {
+/// No sandbox or no timer can be made, or nobody is preempted; the text says why.
+pub fn calibrate(preemption: Preemption, trigger: Trigger) -> Result<Calibration, String> {
     if preemption == Preemption::Off {
-        return Ok(Calibration { preemption_ns: 0 });
+        return Ok(Calibration {
+            preemption_ns: 0,
+            delay_ns: 0,
+        });
     }
     let settings = Settings {
         sandboxes_max: 1,
@@ -65,34 +128,50 @@ pub fn calibrate(preemption: Preemption) -> Result<Calibration, String> {
     let functions = [(artifact, FunctionConfig::default())];
     let runtime = Runtime::new(&settings, &functions, reactor.handle().clone());
     let mut runtime = runtime.map_err(|error| error.to_string())?;
-    let mut timer = runtime.timer().map_err(|error| error.to_string())?;
-    let (mut alone_ns, mut preemption_ns) = (u64::MAX, u64::MAX);
-    for _ in 0..RUNS {
-        let (ran_ns, _) = run(&mut runtime, &mut timer, u64::MAX);
-        alone_ns = alone_ns.min(ran_ns);
+    let timer = match trigger {
+        Trigger::Timer => runtime.timer(),
+        Trigger::Watcher => runtime.watched_timer(Arc::new(Awake)),
+    };
+    let mut timer = timer.map_err(|error| error.to_string())?;
+    let mut delays_ns = Vec::new();
+    let alone = (0..RUNS).map(|_| run(&mut runtime, &mut timer, u64::MAX, &mut delays_ns));
+    let alone_ns = alone.min().expect("some runs");
+    let _watcher = (trigger == Trigger::Watcher).then(|| Spinning::new(timer.alarm()));
+    let mut runs_ns = Vec::new();
+    for _ in 0..RUNS_MAX {
+        let before = delays_ns.len();
+        let ran_ns = run(&mut runtime, &mut timer, QUANTUM_NS, &mut delays_ns);
+        let preemptions = (delays_ns.len() - before) as u64;
+        if preemptions > 0 {
+            runs_ns.push(ran_ns.saturating_sub(alone_ns) / preemptions);
+        }
+        if runs_ns.len() == RUNS as usize {
+            break;
+        }
     }
-    for _ in 0..RUNS {
-        let (ran_ns, preemptions) = run(&mut runtime, &mut timer, QUANTUM_NS);
-        let each_ns = ran_ns.saturating_sub(alone_ns) / preemptions.max(1);
-        preemption_ns = preemption_ns.min(each_ns);
-    }
-    Ok(Calibration { preemption_ns })
+    let preemption_ns = runs_ns.into_iter().min();
+    delays_ns.sort_unstable();
+    Ok(Calibration {
+        preemption_ns: preemption_ns.ok_or("no guest was preempted")?,
+        delay_ns: delays_ns[delays_ns.len() / 2],
+    })
 }
 
-/// Runs the guest to its end; how long that took, and how often it was preempted.
-fn run(runtime: &mut Runtime, timer: &mut Timer, quantum_ns: u64) -> (u64, u64) {
+/// Runs the guest to its end; how long that took. Adds how late each of its slices ended.
+fn run(runtime: &mut Runtime, timer: &mut Timer, quantum_ns: u64, delays_ns: &mut Vec<u64>) -> u64 {
     runtime.start(0, 0, Call::default(), Waker::noop().clone());
     let begun_ns = monotonic_ns();
-    for preemptions in 0.. {
+    loop {
         let end_ns = monotonic_ns().saturating_add(quantum_ns);
         timer.begin_slice(end_ns, Contention::Contended);
         let step = runtime.resume(0);
         timer.end_slice();
+        let now_ns = monotonic_ns();
         if let Step::Finished(_) = step {
-            return (monotonic_ns() - begun_ns, preemptions);
+            return now_ns - begun_ns;
         }
+        delays_ns.push(now_ns.saturating_sub(end_ns));
     }
-    unreachable!("a guest that computes for milliseconds ends")
 }
 
 #[cfg(test)]
@@ -102,16 +181,25 @@ mod tests {
     #[test]
     fn every_way_of_preemption_can_be_measured() {
         for preemption in [Preemption::Signal, Preemption::Epoch] {
-            calibrate(preemption).expect("sandboxes and timers can be made");
+            for trigger in [Trigger::Timer, Trigger::Watcher] {
+                calibrate(preemption, trigger).expect("sandboxes and timers can be made");
+            }
         }
-        let free = Calibration { preemption_ns: 0 };
-        assert_eq!(calibrate(Preemption::Off), Ok(free));
+        let free = Calibration {
+            preemption_ns: 0,
+            delay_ns: 0,
+        };
+        assert_eq!(calibrate(Preemption::Off, Trigger::Timer), Ok(free));
     }
 
     #[test]
     fn the_shortest_quantum_costs_a_tenth() {
         let check = |preemption_ns, expected| {
-            assert_eq!(Calibration { preemption_ns }.quantum_min_ns(), expected);
+            let calibration = Calibration {
+                preemption_ns,
+                delay_ns: 0,
+            };
+            assert_eq!(calibration.quantum_min_ns(), expected);
         };
         check(0, 0);
         check(2_400, 24_000);

@@ -32,8 +32,8 @@ mod wasi;
 
 pub use artifact::{Artifact, Compiler, Import, LoadError, Origin, compile};
 pub use cache::{Cache, CacheError};
-pub use calibrate::{Calibration, calibrate};
+pub use calibrate::{Calibration, Trigger, calibrate};
 pub use call::{ArgumentsError, Call, Exit, Outcome, TrapReport, check_arguments, push_arguments};
-pub use preempt::{Alarm, Contention, Timer, TimerError, monotonic_ns};
+pub use preempt::{Alarm, Contention, Timer, TimerError, Watcher, monotonic_ns};
 pub use runtime::{FunctionConfig, Program, Runtime, RuntimeError, Stderr, Step};
 pub use settings::{EngineError, Preemption, Settings, pagemap_scan};

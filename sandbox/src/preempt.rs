@@ -1,6 +1,9 @@
 //! Stops a guest at the end of its slice: one one-shot timer per worker, armed only when somebody
 //! waits. Decides nothing: whose slice it is and how long it lasts is the worker's caller's choice.
 //!
+//! What expires is the kernel's timer, as is told here; or the worker is told by another thread that
+//! watches the clock (`watch`, which says what differs). The table is the same.
+//!
 //! ```text
 //!   worker                                   listener (any other thread)
 //!   begin_slice(end, Uncontended):           push a request into the worker's ring
@@ -72,6 +75,7 @@ mod kernel;
 pub(crate) mod signal;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io;
 use std::marker::PhantomData;
@@ -85,9 +89,11 @@ use wasmtime::Engine;
 
 use self::kernel::KernelTimer;
 use self::signal::{Code, Guest, Registers};
+use self::watch::Watch;
 use crate::settings::Preemption;
 
 pub use self::kernel::monotonic_ns;
+pub use self::watch::Watcher;
 
 /// No slice, no token, no promise; disarms a timer.
 const NONE: u64 = 0;
@@ -157,7 +163,7 @@ pub(crate) struct Shared {
     polled: AtomicPtr<Guest>,
     /// The polled guest's code cannot be executed.
     is_shut: AtomicBool,
-    timer: OnceLock<KernelTimer>,
+    trigger: OnceLock<Trigger>,
     /// When the running slice ends, CLOCK_MONOTONIC; [`NONE`] between slices.
     slice_end_ns: AtomicU64,
     /// How long it is, if it began contended; [`NONE`] otherwise.
@@ -179,6 +185,13 @@ pub(crate) struct Shared {
     expiries: AtomicU64,
 }
 
+/// What says that a slice is over.
+#[derive(Debug)]
+enum Trigger {
+    Timer(KernelTimer),
+    Watch(Watch),
+}
+
 /// Why a guest suspended itself, other than to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -188,14 +201,21 @@ pub(crate) enum Suspension {
 }
 
 impl Timer {
-    /// Makes the calling thread's timer. With [`Preemption::Off`] it makes nothing and times nothing.
-    pub(crate) fn new(shared: &Arc<Shared>) -> Result<Timer, TimerError> {
-        if shared.timer.get().is_some() {
+    /// Makes the calling thread's timer; with a `watcher` it is that one who lets it expire. With
+    /// [`Preemption::Off`] it makes nothing and times nothing.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        watcher: Option<Arc<dyn Watcher>>,
+    ) -> Result<Timer, TimerError> {
+        if shared.trigger.get().is_some() {
             return Err(TimerError::Exists);
         }
         if shared.preemption != Preemption::Off {
-            let timer = KernelTimer::new(shared)?;
-            shared.timer.get_or_init(|| timer);
+            let trigger = match watcher {
+                None => Trigger::Timer(KernelTimer::new(shared)?),
+                Some(watcher) => Trigger::Watch(Watch::new(shared.preemption, watcher)?),
+            };
+            shared.trigger.get_or_init(|| trigger);
         }
         Ok(Timer {
             shared: shared.clone(),
@@ -216,7 +236,7 @@ impl Timer {
     /// [`arm`](Timer::arm) if something arrived: what came before this call found no token.
     pub fn begin_slice(&mut self, end_ns: u64, contention: Contention) {
         let shared = &*self.shared;
-        if shared.timer.get().is_none() {
+        if shared.trigger.get().is_none() {
             return;
         }
         let end_ns = end_ns.max(PAST_NS);
@@ -249,7 +269,7 @@ impl Timer {
     /// no more time. Holds for this slice only.
     pub fn limit(&mut self, at_ns: u64) {
         let shared = &*self.shared;
-        if shared.timer.get().is_none() {
+        if shared.trigger.get().is_none() {
             return;
         }
         let at_ns = at_ns.max(PAST_NS);
@@ -267,14 +287,6 @@ impl Timer {
         self.shared.requested.store(false, SeqCst);
     }
 
-    /// Disarms the timer between slices, for a thread that means to sleep long and undisturbed.
-    /// May cost some microseconds if it was armed; an expiry that finds no slice costs no more.
-    pub fn disarm(&mut self) {
-        if self.shared.promise_ns.swap(NONE, SeqCst) != NONE {
-            self.shared.set(NONE);
-        }
-    }
-
     /// Expiries so far, stale and early ones included: what preemption has cost in interrupts.
     pub fn expiries(&self) -> u64 {
         self.shared.expiries.load(SeqCst)
@@ -287,8 +299,10 @@ impl Drop for Timer {
         while self.shared.arming.load(SeqCst) != 0 {
             std::thread::yield_now();
         }
-        if let Some(timer) = self.shared.timer.get() {
-            timer.delete();
+        match self.shared.trigger.get() {
+            Some(Trigger::Timer(timer)) => timer.delete(),
+            Some(Trigger::Watch(_)) => kernel::take_pending(),
+            None => {}
         }
     }
 }
@@ -309,6 +323,25 @@ impl Alarm {
     pub fn cancel(&self) {
         fence(SeqCst);
         self.take_and_arm();
+    }
+
+    /// Lets a timer with a [`Watcher`] expire, if that is due at `now_ns`. Says when to call again, at
+    /// the latest; `u64::MAX`: when the watcher is told so, and always of a timer without.
+    ///
+    /// Cheap unless something is due. Any thread, also many at once.
+    pub fn expire_if_due(&self, now_ns: u64) -> u64 {
+        let Some(watch) = self.shared.watch() else {
+            return u64::MAX;
+        };
+        let due_ns = watch.due_ns();
+        if now_ns < due_ns {
+            return due_ns;
+        }
+        // From here to the last line but one the worker's thread does not end.
+        self.shared.arming.fetch_add(1, SeqCst);
+        let next_ns = watch.expire(&self.shared, now_ns);
+        self.shared.arming.fetch_sub(1, SeqCst);
+        next_ns
     }
 
     fn take_and_arm(&self) {
@@ -335,7 +368,7 @@ impl Shared {
             code,
             polled: AtomicPtr::new(ptr::null_mut()),
             is_shut: AtomicBool::new(false),
-            timer: OnceLock::new(),
+            trigger: OnceLock::new(),
             slice_end_ns: AtomicU64::new(NONE),
             slice_length_ns: AtomicU64::new(NONE),
             token: AtomicU64::new(NONE),
@@ -362,9 +395,20 @@ impl Shared {
         result
     }
 
-    /// Whether the running guest shall stop.
+    /// Whether the running guest shall stop. On the worker's thread.
     pub(crate) fn is_requested(&self) -> bool {
-        self.requested.load(SeqCst)
+        self.requested.load(SeqCst) || self.answer()
+    }
+
+    /// The watcher's word, where no signal brings it: looks at the table now.
+    fn answer(&self) -> bool {
+        let is_told =
+            self.preemption == Preemption::Epoch && self.watch().is_some_and(Watch::take_word);
+        let is_over = is_told && self.expired();
+        if is_over {
+            self.requested.store(true, SeqCst);
+        }
+        is_over
     }
 
     /// Whether the running guest shall stop; asking takes the request.
@@ -386,6 +430,13 @@ impl Shared {
         }
     }
 
+    fn watch(&self) -> Option<&Watch> {
+        match self.trigger.get()? {
+            Trigger::Watch(watch) => Some(watch),
+            Trigger::Timer(_) => None,
+        }
+    }
+
     fn begin(&self, end_ns: u64, length_ns: u64) {
         self.limit_ns.store(u64::MAX, SeqCst);
         self.slice_length_ns.store(length_ns, SeqCst);
@@ -395,6 +446,9 @@ impl Shared {
     /// Sees to it that the timer expires at `end_ns` or earlier. Any thread; for a slice whose
     /// token is gone.
     fn arm(&self, end_ns: u64, now_ns: u64) {
+        if let Some(watch) = self.watch() {
+            return watch.arm(end_ns);
+        }
         let promise_ns = self.promise_ns.load(SeqCst);
         if end_ns == u64::MAX || (now_ns < promise_ns && promise_ns <= end_ns) {
             return;
@@ -414,33 +468,41 @@ impl Shared {
     }
 
     /// The timer expired: the table above, but for its last line. Says whether the slice is over. Runs
-    /// in the signal handler, on the worker's thread.
+    /// in the signal handler, or where nothing interrupts it: on the worker's thread.
     fn expired(&self) -> bool {
         self.expiries.fetch_add(1, SeqCst);
         // Before the token is looked at: who takes it afterwards finds no promise and arms.
-        self.promise_ns.store(NONE, SeqCst);
-        let end_ns = self.slice_end_ns.load(SeqCst);
-        if end_ns == NONE {
-            return false;
+        match self.watch() {
+            Some(watch) => watch.forget(),
+            None => self.promise_ns.store(NONE, SeqCst),
         }
-        let now_ns = monotonic_ns();
-        let limit_ns = self.limit_ns.load(SeqCst);
-        let is_timed = self.token.load(SeqCst) == NONE;
-        let due_ns = match is_timed {
-            true => end_ns.min(limit_ns),
-            false => limit_ns,
-        };
+        let due_ns = self.due_ns();
         if due_ns == u64::MAX {
             return false;
         }
+        let now_ns = monotonic_ns();
         if now_ns < due_ns {
             self.set_and_promise(due_ns);
             // Who took the token meanwhile may have armed for the end before that.
-            if !is_timed && self.token.load(SeqCst) == NONE {
-                self.set_and_promise(end_ns.min(limit_ns));
+            let since_ns = self.due_ns();
+            if since_ns < due_ns {
+                self.set_and_promise(since_ns);
             }
         }
         now_ns >= due_ns
+    }
+
+    /// When the running slice is over; `u64::MAX`: none runs, or nobody waits and it has no limit.
+    fn due_ns(&self) -> u64 {
+        let end_ns = self.slice_end_ns.load(SeqCst);
+        if end_ns == NONE {
+            return u64::MAX;
+        }
+        let limit_ns = self.limit_ns.load(SeqCst);
+        match self.token.load(SeqCst) == NONE {
+            true => end_ns.min(limit_ns),
+            false => limit_ns,
+        }
     }
 
     /// Stops the guest as it comes back to its module, where it was not when its slice was over. In the
@@ -472,12 +534,15 @@ impl Shared {
     }
 
     fn set_and_promise(&self, at_ns: u64) {
+        if let Some(watch) = self.watch() {
+            return watch.arm(at_ns);
+        }
         self.set(at_ns);
         self.promise_ns.store(at_ns, SeqCst);
     }
 
     fn set(&self, at_ns: u64) {
-        if let Some(timer) = self.timer.get() {
+        if let Some(Trigger::Timer(timer)) = self.trigger.get() {
             timer.set(at_ns);
         }
     }

@@ -31,7 +31,7 @@ use crate::artifact::Artifact;
 use crate::call::{Call, Exit, Outcome};
 use crate::limits::{HOST_CALL_BYTES_MAX, OUTPUT_MAX_BYTES};
 use crate::preempt::signal::{Code, Interruptible, Suspender};
-use crate::preempt::{Shared, Suspension, Timer, TimerError};
+use crate::preempt::{Shared, Suspension, Timer, TimerError, Watcher};
 use crate::self_test;
 use crate::settings::{EngineError, Preemption, Settings};
 use crate::shed::{self, Shedding};
@@ -254,7 +254,17 @@ impl Runtime {
     ///
     /// The timer exists already, or the kernel gives none.
     pub fn timer(&self) -> Result<Timer, TimerError> {
-        Timer::new(&self.shared)
+        Timer::new(&self.shared, None)
+    }
+
+    /// The same without a timer of the kernel: it expires when `watcher` lets it
+    /// ([`crate::Alarm::expire_if_due`]).
+    ///
+    /// # Errors
+    ///
+    /// As of [`Runtime::timer`].
+    pub fn watched_timer(&self, watcher: Arc<dyn Watcher>) -> Result<Timer, TimerError> {
+        Timer::new(&self.shared, Some(watcher))
     }
 
     /// Puts a fresh sandbox into a free slot. Nothing of the guest runs yet, and nothing can

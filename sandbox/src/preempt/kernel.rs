@@ -1,8 +1,9 @@
-//! The kernel's timer and its signal: all `unsafe` of preemption, and why it is sound.
+//! The kernel's timer, its signal, and the same signal from a watcher: all `unsafe` of preemption, and
+//! why it is sound.
 //!
 //! Knows nothing of slices: what an expiry means is `Shared::expired`. There are two handlers, each with
 //! a signal of its own: one requests, the other may suspend the guest that it interrupted, for which
-//! `signal` holds the argument. Here is what they have in common.
+//! `signal` holds the argument. Here is what they have in common. A watcher sends the second only.
 //!
 //! # Safety argument
 //!
@@ -13,20 +14,27 @@
 //! 2. *Where they run.* The one that requests with `SA_ONSTACK`: on the thread's alternate stack (every
 //!    Rust thread has one), never on a fiber's. The one that suspends without: on the stack that it
 //!    interrupted, which is a fiber's, the thread's, or the alternate one under another handler; all
-//!    have the room. Its signal is one of a worker's timer and sent to no other thread.
+//!    have the room. Its signal is one of a worker's timer or its watcher and sent to no other thread.
 //! 3. *The pointer it gets* is that of the `Shared` which [`super::Timer`] keeps alive. The timer is
 //!    made with `SIGEV_THREAD_ID` for the thread that makes it, and `Timer` cannot leave that thread
 //!    (it is not `Send`). Its drop, on that thread, deletes the timer before it lets go of `Shared`.
 //!    The kernel delivers a pending signal that is not blocked before a system call returns,
 //!    `timer_delete` included, and the signal was unblocked for this thread. So no expiry can find
-//!    `Shared` gone. A handler that suspended its guest holds the pointer until the guest is resumed:
-//!    the runtime that does so keeps `Shared` alive, with or without a timer.
+//!    `Shared` gone. A watcher's signal has the pointer of the same `Shared`, and the same drop makes a
+//!    system call after the last of them was sent. A handler that suspended its guest holds the pointer
+//!    until the guest is resumed: the runtime that does so keeps `Shared` alive, with or without a timer.
 //! 4. *Who may arm.* POSIX timers belong to the process. Another thread calls `timer_settime`
 //!    only between `arming += 1` and `arming -= 1`, and only if it took a token in between. Drop
 //!    sets the token to 0 and waits for `arming == 0` before it deletes: a later comer finds no
-//!    token. So no id is used after its deletion, when it might name another's timer.
-//! 5. *Forged signals.* The handler takes the pointer only from `SI_TIMER`. A process of the same
-//!    user could forge that too, but such a process may write to this one's memory anyway.
+//!    token. So no id is used after its deletion, when it might name another's timer. In the same way
+//!    a watcher sends its signal only between the two, and only if it saw a slice in between: drop ends
+//!    the slice before it waits. So no thread id is used after the thread's end, when it might name
+//!    another. A `Timer` that is never dropped keeps `Shared` for ever; a stranger that gets its
+//!    thread's id, and a signal with it, polls no sandbox of it: the handler stops nobody.
+//! 5. *Forged signals.* The handler takes the pointer only from `SI_TIMER`, which the kernel makes, and
+//!    from a code of our own, which nobody else uses: not that of `sigqueue`, whose value means
+//!    something else to whoever else sends it. A process of the same user could forge both, but such a
+//!    process may write to this one's memory anyway.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -39,6 +47,9 @@ use crate::settings::Preemption;
 /// Real-time signals above the first one: leaves room for what else a process may use. For the handler
 /// that requests, for the one that suspends, and for the gate's.
 const SIGNALS_ABOVE_MIN: [libc::c_int; 3] = [3, 4, 5];
+
+/// `si_code` of a watcher's signal. Negative, as codes that the kernel does not make must be.
+const SI_WATCHER: libc::c_int = -0x6c75;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -56,11 +67,7 @@ impl KernelTimer {
     /// Makes a disarmed timer whose expiries call [`Shared::expired`] on the calling thread.
     pub(super) fn new(shared: &Arc<Shared>) -> Result<KernelTimer, TimerError> {
         let suspends = shared.preemption == Preemption::Signal;
-        install_handler(suspends)?;
-        if suspends {
-            gate::install_handler()?;
-        }
-        unblock_signals(suspends)?;
+        receive_signal(suspends)?;
         // SAFETY: `sigevent` is a C struct for which all zeroes is a value.
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
@@ -123,6 +130,75 @@ impl KernelTimer {
     }
 }
 
+/// The thread that a watcher signals.
+#[derive(Debug)]
+pub(super) struct Target {
+    process: libc::pid_t,
+    thread: libc::pid_t,
+}
+
+/// What a queued signal carries: `siginfo_t` with its union's `_rt`, as all architectures but MIPS have it.
+#[repr(C)]
+struct Queued {
+    signal: libc::c_int,
+    errno: libc::c_int,
+    code: libc::c_int,
+    sender: Sender,
+}
+
+#[repr(C)]
+struct Sender {
+    process: libc::pid_t,
+    user: libc::uid_t,
+    value: *mut libc::c_void,
+}
+
+const _: () = assert!(size_of::<Queued>() <= size_of::<libc::siginfo_t>());
+
+impl Target {
+    /// The calling thread, which from now on takes the signal that suspends its guest.
+    pub(super) fn new() -> Result<Target, TimerError> {
+        receive_signal(true)?;
+        // SAFETY: no arguments, cannot fail.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+        Ok(Target { process, thread })
+    }
+
+    /// Lets the handler run on the thread as if a timer had expired. Says false if the kernel has no
+    /// room for the signal now (`RLIMIT_SIGPENDING`). Only as point 4 has it.
+    pub(super) fn signal(&self, shared: &Shared) -> bool {
+        let signal = signal_number(true);
+        let queued = Queued {
+            signal,
+            errno: 0,
+            code: SI_WATCHER,
+            sender: Sender {
+                process: self.process,
+                // Nobody looks at it.
+                user: 0,
+                value: std::ptr::from_ref(shared).cast_mut().cast(),
+            },
+        };
+        // SAFETY: `siginfo_t` is a C struct for which all zeroes is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `info` has the room, and may hold any bytes. The call reads it, and the thread exists
+        // (point 4). The pointer in it is used only by the handler: point 3.
+        let status = unsafe {
+            std::ptr::from_mut(&mut info).cast::<Queued>().write(queued);
+            let number = libc::SYS_rt_tgsigqueueinfo;
+            libc::syscall(number, self.process, self.thread, signal, &raw const info)
+        };
+        status == 0
+    }
+}
+
+/// Takes what signals are pending for the calling thread: the kernel delivers them before a system
+/// call returns.
+pub(super) fn take_pending() {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::sched_yield() };
+}
+
 /// Nanoseconds on CLOCK_MONOTONIC, the clock of all slices. Async-signal-safe.
 pub fn monotonic_ns() -> u64 {
     let mut now = MaybeUninit::<libc::timespec>::uninit();
@@ -142,6 +218,15 @@ fn signal_number(suspends: bool) -> libc::c_int {
 /// The signal that the gate sends to its own thread.
 pub(super) fn gate_signal() -> libc::c_int {
     libc::SIGRTMIN() + SIGNALS_ABOVE_MIN[2]
+}
+
+/// Lets the calling thread have the handler that requests or the one that suspends.
+fn receive_signal(suspends: bool) -> Result<(), TimerError> {
+    install_handler(suspends)?;
+    if suspends {
+        gate::install_handler()?;
+    }
+    unblock_signals(suspends)
 }
 
 /// Installs the handler, once for the process.
@@ -245,10 +330,10 @@ extern "C" fn on_expiry_suspend(
 ///
 /// Runs in a handler of the timer's signal, with the `info` that the kernel gave it.
 unsafe fn shared<'a>(info: *mut libc::siginfo_t) -> Option<&'a Shared> {
-    // SAFETY: for SI_TIMER the value of `info` is the pointer that `KernelTimer::new` set, valid as
-    // long as the timer and while a guest is suspended: points 3 and 5.
+    // SAFETY: for these codes the value of `info` is the pointer that `KernelTimer::new` or
+    // `Target::signal` set, valid as long as the timer and while a guest is suspended: points 3 and 5.
     unsafe {
-        let is_expiry = (*info).si_code == libc::SI_TIMER;
+        let is_expiry = matches!((*info).si_code, libc::SI_TIMER | SI_WATCHER);
         is_expiry.then(|| &*(*info).si_value().sival_ptr.cast::<Shared>())
     }
 }

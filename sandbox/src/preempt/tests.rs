@@ -8,7 +8,11 @@ const ANYBODY: Contention = Contention::Uncontended { bar_ns: u64::MAX };
 
 fn timer() -> Timer {
     let engine = Settings::default().compiler().expect("an engine");
-    Timer::new(&Arc::new(Shared::new(&engine, Preemption::Epoch, None))).expect("a timer")
+    Timer::new(
+        &Arc::new(Shared::new(&engine, Preemption::Epoch, None)),
+        None,
+    )
+    .expect("a timer")
 }
 
 fn far_ns() -> u64 {
@@ -18,7 +22,9 @@ fn far_ns() -> u64 {
 impl Timer {
     /// When the timer expires, to within the time that asking takes; `None`: it is disarmed.
     fn expires_in_ns(&self) -> Option<u64> {
-        let timer = self.shared.timer.get().expect("a kernel timer");
+        let Some(Trigger::Timer(timer)) = self.shared.trigger.get() else {
+            panic!("no kernel timer");
+        };
         let (remaining_ns, period_ns) = timer.remaining_and_period_ns();
         assert_eq!(period_ns, 0, "a one-shot timer has no period");
         (remaining_ns != 0).then_some(remaining_ns)
@@ -26,6 +32,12 @@ impl Timer {
 
     fn is_armed(&self) -> bool {
         self.expires_in_ns().is_some()
+    }
+
+    /// As if nothing had been armed before. Between slices.
+    fn disarm(&mut self) {
+        self.shared.promise_ns.store(NONE, SeqCst);
+        self.shared.set(NONE);
     }
 
     fn wait_for_expiry(&self, before: u64) {
@@ -247,7 +259,10 @@ fn alarms_outlive_their_timer() {
 #[test]
 fn a_worker_has_one_timer() {
     let timer = timer();
-    assert!(matches!(Timer::new(&timer.shared), Err(TimerError::Exists)));
+    assert!(matches!(
+        Timer::new(&timer.shared, None),
+        Err(TimerError::Exists)
+    ));
 }
 
 #[test]

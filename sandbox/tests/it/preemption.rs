@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Waker;
 
-use sandbox::{Call, Contention, Exit, Preemption, Runtime, Step, Timer, monotonic_ns};
+use sandbox::{Call, Contention, Exit, Preemption, Runtime, Step, Timer, Trigger, monotonic_ns};
 
-use crate::support::{PREEMPTIVE, TALKS, Woken, preempting, run, runtime, talking};
+use crate::support::{
+    PREEMPTIVE, TALKS, TRIGGERS, Woken, preempting, run, runtime, talking, timer,
+};
 
 const ENDLESS: &str = r#"(module (func (export "_start") (loop $l (br $l))))"#;
 const FAR_NS: u64 = 3_600_000_000_000;
@@ -29,9 +31,11 @@ fn an_endless_guest_is_stopped_every_slice() {
         "(loop $l (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0))) (br $l))",
         "(loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (br $l))",
     ];
-    for (preemption, body) in PREEMPTIVE
+    let ways = PREEMPTIVE.map(|preemption| TRIGGERS.map(|trigger| (preemption, trigger)));
+    for ((preemption, trigger), body) in ways
+        .as_flattened()
         .iter()
-        .flat_map(|mode| bodies.map(|body| (*mode, body)))
+        .flat_map(|way| bodies.map(|body| (*way, body)))
     {
         let wat = talking(&format!(
             r#"(func $nothing)
@@ -39,13 +43,13 @@ fn an_endless_guest_is_stopped_every_slice() {
                (func (export "_start") {body})"#
         ));
         let mut runtime = preempting(preemption, &[&wat]);
-        let mut timer = runtime.timer().expect("a timer");
+        let (mut timer, _watching) = timer(&runtime, trigger);
         runtime.start(2, 0, Call::default(), Waker::noop().clone());
         for _ in 0..20 {
             let step = contended(&mut runtime, &mut timer, 2, 100_000);
             assert!(
                 matches!(step, Step::Preempted),
-                "{preemption:?} {body}: {step:?}"
+                "{preemption:?} {trigger:?} {body}: {step:?}"
             );
         }
         assert_eq!(runtime.discard(2), Call::default());
@@ -196,17 +200,24 @@ fn what_arrived_before_the_slice_stops_it_by_the_second_look() {
 
 #[test]
 fn a_slice_that_is_over_before_its_guest_runs_stops_it_all_the_same() {
-    for preemption in PREEMPTIVE {
+    let ways = PREEMPTIVE.map(|preemption| TRIGGERS.map(|trigger| (preemption, trigger)));
+    for &(preemption, trigger) in ways.as_flattened() {
         // The expiry comes before the guest's epoch deadline is set: first of a fresh sandbox, then of
         // one that is resumed.
         let mut runtime = preempting(preemption, &[ENDLESS]);
-        let mut timer = runtime.timer().expect("a timer");
+        let (mut timer, _watching) = timer(&runtime, trigger);
         runtime.start(0, 0, Call::default(), Waker::noop().clone());
         for round in 0..50 {
             let before = timer.expiries();
             timer.begin_slice(monotonic_ns(), Contention::Contended);
-            while timer.expiries() == before {
-                std::thread::yield_now();
+            match trigger {
+                Trigger::Timer => {
+                    while timer.expiries() == before {
+                        std::thread::yield_now();
+                    }
+                }
+                // Unless the watcher has done so already.
+                Trigger::Watcher => _ = timer.alarm().expire_if_due(monotonic_ns()),
             }
             let step = runtime.resume(0);
             timer.end_slice();

@@ -6,10 +6,12 @@
 use std::path::Path;
 use std::task::Waker;
 
-use sandbox::{Call, Contention, Exit, Preemption, Runtime, Settings, Step, Timer, monotonic_ns};
+use sandbox::{
+    Call, Contention, Exit, Preemption, Runtime, Settings, Step, Timer, Trigger, monotonic_ns,
+};
 
 use crate::kernels::{KERNELS, Kernel, module};
-use crate::support::{query, run, runtime_as, settings};
+use crate::support::{TRIGGERS, Watching, query, run, runtime_as, settings, timer};
 
 /// Slices of a storm last up to this.
 const SLICE_MAX_NS: u64 = 40_000;
@@ -92,6 +94,7 @@ struct Storm {
     guests: Vec<Guest>,
     runtime: Runtime,
     timer: Timer,
+    _watching: Option<Watching>,
     random: Random,
     preemptions: Vec<u64>,
 }
@@ -101,17 +104,19 @@ fn result(outcome: sandbox::Outcome) -> (Exit, Vec<u8>) {
 }
 
 impl Storm {
-    fn new(preemption: Preemption) -> Storm {
+    fn new(trigger: Trigger) -> Storm {
         let settings = Settings {
-            preemption,
+            preemption: Preemption::Signal,
             sandboxes_max: SLOTS,
             ..settings()
         };
         let guests = Guest::all();
         let modules: Vec<_> = guests.iter().map(|guest| &guest.wasm).collect();
         let runtime = runtime_as(&settings, &modules);
+        let (timer, watching) = timer(&runtime, trigger);
         Storm {
-            timer: runtime.timer().expect("a timer"),
+            timer,
+            _watching: watching,
             runtime,
             random: Random(0x9e37_79b9_7f4a_7c15),
             preemptions: vec![0; guests.len()],
@@ -179,7 +184,16 @@ fn storm_ns() -> u64 {
 
 #[test]
 fn a_storm_changes_no_result() {
-    let mut storm = Storm::new(Preemption::Signal);
+    storms(Trigger::Timer);
+}
+
+#[test]
+fn a_storm_of_a_watchers_signals_changes_none_either() {
+    storms(Trigger::Watcher);
+}
+
+fn storms(trigger: Trigger) {
+    let mut storm = Storm::new(trigger);
     let alone = storm.alone();
     for (guest, (exit, stdout)) in storm.guests.iter().zip(&alone) {
         let says_little = ["empty", "fib"].contains(&guest.name);
@@ -225,7 +239,7 @@ fn a_storm_changes_no_result() {
 
 #[test]
 fn guests_are_ended_wherever_they_are() {
-    let mut storm = Storm::new(Preemption::Signal);
+    let mut storm = Storm::new(Trigger::Timer);
     let alone = storm.alone();
     let mut killed = 0;
     while killed < 2_000 {
@@ -261,8 +275,9 @@ fn guests_are_ended_wherever_they_are() {
 
 #[test]
 fn a_worker_may_end_with_suspended_guests() {
-    for timer_first in [true, false] {
-        let mut storm = Storm::new(Preemption::Signal);
+    let orders = [true, false].map(|timer_first| TRIGGERS.map(|trigger| (timer_first, trigger)));
+    for (timer_first, trigger) in orders.into_iter().flatten() {
+        let mut storm = Storm::new(trigger);
         for slot in 0..SLOTS {
             storm.start(slot, slot as u16);
             while !matches!(storm.slice(slot, slot as u16), Step::Preempted) {}

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
-use std::thread::Thread;
+use std::thread::{JoinHandle, Thread};
 
 use sandbox::{
-    Artifact, Call, Compiler, Exit, FunctionConfig, Outcome, Preemption, Runtime, Settings, Step,
-    compile,
+    Alarm, Artifact, Call, Compiler, Exit, FunctionConfig, Outcome, Preemption, Runtime, Settings,
+    Step, Timer, Trigger, Watcher, compile, monotonic_ns,
 };
 use tokio::runtime::Handle;
 
@@ -74,6 +74,60 @@ pub fn preempting(preemption: Preemption, guests: &[&str]) -> Runtime {
         ..settings()
     };
     runtime_as(&settings, guests)
+}
+
+/// Both ways of knowing that a slice is over.
+pub const TRIGGERS: [Trigger; 2] = [Trigger::Timer, Trigger::Watcher];
+
+/// A runtime's timer, and who watches it if somebody has to.
+pub fn timer(runtime: &Runtime, trigger: Trigger) -> (Timer, Option<Watching>) {
+    match trigger {
+        Trigger::Timer => (runtime.timer().expect("a timer"), None),
+        Trigger::Watcher => {
+            let timer = runtime.watched_timer(Arc::new(Awake)).expect("a timer");
+            let watching = Watching::new(timer.alarm());
+            (timer, Some(watching))
+        }
+    }
+}
+
+/// Watches a timer until it is dropped.
+pub struct Watching {
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watching {
+    fn new(alarm: Alarm) -> Watching {
+        let done = Arc::new(AtomicBool::new(false));
+        let is_done = done.clone();
+        let watch = move || {
+            while !is_done.load(SeqCst) {
+                alarm.expire_if_due(monotonic_ns());
+                std::thread::yield_now();
+            }
+        };
+        Watching {
+            done,
+            thread: Some(std::thread::spawn(watch)),
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.done.store(true, SeqCst);
+        let thread = self.thread.take().expect("it is dropped once");
+        thread.join().expect("it does not panic");
+    }
+}
+
+/// One who never sleeps need not be told.
+#[derive(Debug)]
+struct Awake;
+
+impl Watcher for Awake {
+    fn armed(&self, _at_ns: u64) {}
 }
 
 pub fn runtime_as(settings: &Settings, guests: &[impl AsRef<[u8]>]) -> Runtime {

@@ -43,7 +43,7 @@ pub fn findings() -> Vec<Finding> {
 /// How guests are preempted, and at what price.
 fn preemption(wished: &Settings) -> Finding {
     let fitted = wished.fit(1).map_or(wished.preemption, |it| it.preemption);
-    let price = match sandbox::calibrate(fitted) {
+    let price = match sandbox::calibrate(fitted, sandbox::Trigger::Timer) {
         Ok(calibration) => format!(
             "{:.1} us each, a quantum of {} us at least",
             calibration.preemption_ns as f64 / 1e3,
