@@ -402,6 +402,7 @@ fn options(
         },
         outstanding_max: settings.ring_depth as u32 + sandbox.sandboxes_max,
         sandbox,
+        trigger: preemption::trigger(settings),
         listener: listener::Settings {
             limits: Limits {
                 head_max_bytes: settings.max_head_bytes,

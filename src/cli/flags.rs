@@ -71,6 +71,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("scheduler", "NAME", "rr", "The policy by which workers choose among requests: fifo, rr, or edf by the routes' deadlines").or("SLEDGE_SCHEDULER"),
     Flag::new("quantum-us", "US", "1000", "How long a request runs before others get their turn, in microseconds").or("SLEDGE_QUANTUM_US"),
     Flag::new("preemption", "MODE", "signal", "How a running request is interrupted: signal (epoch where that does not work), epoch, or off").or("SLEDGE_DISABLE_PREEMPTION"),
+    Flag::new("preemption-trigger", "TRIGGER", "timer", "What says that a request has run long enough: timer (one of each worker's), listener (its thread watches), or auto (what costs the worker less here)"),
     Flag::new("sandboxes-max", "N", "256", "Requests that a worker may have begun and not finished"),
     Flag::new("ring-depth", "N", "1024", "Requests queued for one worker, a power of two; beyond it 503"),
     Flag::new("spin-us", "US", "50", "How long an idle thread looks for work before it sleeps, in microseconds"),

@@ -16,7 +16,9 @@ use std::time::Duration;
 use sched::{SCHEDULERS, Scheduler};
 
 use super::flags::{FLAGS, Flag, Given};
-use super::settings::{AccessLog, CacheDir, LogFormat, Preemption, Row, Settings, Source};
+use super::settings::{
+    AccessLog, CacheDir, LogFormat, Preemption, PreemptionTrigger, Row, Settings, Source,
+};
 use super::values::{Bytes, Cores, Span, integer, log_filter};
 use crate::config::{Notice, Problem, Problems, nearest};
 
@@ -53,6 +55,14 @@ impl Settings {
                     ("signal", Preemption::Signal),
                     ("epoch", Preemption::Epoch),
                     ("off", Preemption::Off),
+                ],
+            ),
+            preemption_trigger: from.choice(
+                "preemption-trigger",
+                &[
+                    ("timer", PreemptionTrigger::Timer),
+                    ("listener", PreemptionTrigger::Listener),
+                    ("auto", PreemptionTrigger::Auto),
                 ],
             ),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
@@ -401,6 +411,8 @@ mod tests {
             ("scheduler", "rr", "rr"),
             ("preemption", "off", "off"),
             ("preemption", "epoch", "epoch"),
+            ("preemption-trigger", "listener", "listener"),
+            ("preemption-trigger", "auto", "auto"),
             ("listen-address", "::", "::"),
             ("listen-address", "0.0.0.0", "0.0.0.0"),
             ("ring-depth", "65536", "65536"),
@@ -453,6 +465,7 @@ mod tests {
             ("scheduler", "EDF", "one of fifo, rr, edf"),
             ("quantum-us", "0", "1 to 999999"),
             ("preemption", "fuel", "one of signal, epoch, off"),
+            ("preemption-trigger", "hpet", "one of timer, listener, auto"),
             ("listen-address", "localhost", "127.0.0.1"),
             ("log-format", "xml", "human, json"),
             ("log-level", "inof", "info"),
@@ -564,11 +577,11 @@ mod tests {
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), FLAGS.len());
         assert!(
-            lines.contains(&"  quantum-us        500        --quantum-us"),
+            lines.contains(&"  quantum-us          500        --quantum-us"),
             "{table}"
         );
         assert!(
-            lines.contains(&"  workers           3          default"),
+            lines.contains(&"  workers             3          default"),
             "{table}"
         );
     }

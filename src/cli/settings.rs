@@ -31,6 +31,8 @@ pub struct Settings {
     pub quantum_us: u64,
     /// How a running request is interrupted.
     pub preemption: Preemption,
+    /// What says that a request has run long enough.
+    pub preemption_trigger: PreemptionTrigger,
     /// Requests that a worker may have begun and not finished; at least 1.
     pub sandboxes_max: u32,
     /// Requests queued for one worker; a power of two.
@@ -86,6 +88,27 @@ impl fmt::Display for Preemption {
             Self::Signal => "signal",
             Self::Epoch => "epoch",
             Self::Off => "off",
+        })
+    }
+}
+
+/// What says that a request has run long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreemptionTrigger {
+    /// A timer of each worker's.
+    Timer,
+    /// The listener's thread, beside its other work.
+    Listener,
+    /// What costs the worker less on this machine.
+    Auto,
+}
+
+impl fmt::Display for PreemptionTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timer => "timer",
+            Self::Listener => "listener",
+            Self::Auto => "auto",
         })
     }
 }

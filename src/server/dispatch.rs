@@ -6,7 +6,7 @@ use super::link::WorkerLink;
 use super::routes::Routes;
 use listener::{Answered, ConnectionKey, Exchange, Refusal, Service, Target};
 use listener_http::{Head, Status};
-use sched::{LeastLoaded, Load};
+use sched::{LeastLoaded, Load, Nanos};
 use std::sync::Arc;
 
 /// The server as the listener sees it.
@@ -50,6 +50,13 @@ impl Dispatcher {
     /// Whether an answer lies in a ring.
     pub fn has_completed(&self) -> bool {
         self.workers.iter().any(WorkerLink::has_completed)
+    }
+
+    /// Ends slices that are over, of workers that rely on it; says when to look again, `u64::MAX` for never.
+    pub fn expire_if_due(&self, now: Nanos) -> Nanos {
+        let workers = self.workers.iter();
+        let due = workers.map(|worker| worker.expire_if_due(now));
+        due.min().unwrap_or(u64::MAX)
     }
 
     /// Ends the workers' slices and sleeps, so that they see that they shall stop.

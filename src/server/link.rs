@@ -13,6 +13,9 @@ use super::park::{Asleep, Parker};
 use super::seams::Interrupt;
 use listener::{Bell, ConnectionKey, Exchange};
 use rtrb::{Consumer, Producer, RingBuffer};
+use sandbox::Watcher;
+use sched::Nanos;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// How the listener sleeps, and who may wake it.
@@ -21,6 +24,8 @@ pub struct ListenerSleep {
     pub(crate) asleep: Asleep,
     /// Set once, when the ring is made.
     pub(crate) bell: OnceLock<Bell>,
+    /// When it wakes up by itself to end slices; `u64::MAX`: not for that. Set before it falls asleep.
+    pub(crate) until_ns: AtomicU64,
 }
 
 impl ListenerSleep {
@@ -30,6 +35,16 @@ impl ListenerSleep {
             && let Some(bell) = self.bell.get()
         {
             bell.ring();
+        }
+    }
+}
+
+/// The listener ends slices of workers without timers: whose slice is over earlier than it will be awake must
+/// wake it. Async-signal-safe: atomics, and a write to the bell.
+impl Watcher for ListenerSleep {
+    fn armed(&self, at_ns: Nanos) {
+        if at_ns < self.until_ns.load(Ordering::SeqCst) {
+            self.wake();
         }
     }
 }
@@ -159,6 +174,11 @@ impl WorkerLink {
     /// Whether an answer lies in the ring.
     pub fn has_completed(&self) -> bool {
         !self.answers.is_empty()
+    }
+
+    /// Ends the worker's slice if it is over; says when to look again.
+    pub fn expire_if_due(&self, now: Nanos) -> Nanos {
+        self.alarm.expire_if_due(now)
     }
 
     /// Wakes the worker and ends its slice, so that it sees that it shall stop.

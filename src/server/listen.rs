@@ -1,9 +1,13 @@
 //! The listener's thread: turns of the listener, a short search for more, then sleep in the ring.
+//!
+//! Where workers have no timers of their own it also ends their slices: it looks at the earliest end with
+//! every turn, does not fall asleep shortly before it, and otherwise sleeps no longer than that.
 
 use super::dispatch::Dispatcher;
 use super::link::ListenerSleep;
 use crate::limits::{ABORT_TURNS_MAX, ABORT_WAIT};
 use listener::{Io, Listener, Time};
+use sched::Nanos;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +24,8 @@ pub(crate) struct ListenerThread<I> {
     /// How long to look for work before going to sleep while workers owe answers, in nanoseconds.
     pub spin_ns: u64,
     pub clocks: Clocks,
+    /// When the first of the workers' slices has to be ended here; `u64::MAX`: none.
+    pub due_ns: Nanos,
 }
 
 /// How the drain ended.
@@ -73,27 +79,47 @@ impl<I: Io> ListenerThread<I> {
     fn serve(&mut self) -> std::io::Result<Drained> {
         let mut busy_until_ns = 0;
         while !self.drain.load(Ordering::Acquire) {
-            let now = self.clocks.read();
-            if self.listener.turn(now)? {
-                busy_until_ns = now.now_ns + self.spin_ns;
-            } else if now.now_ns >= busy_until_ns || self.listener.service().outstanding() == 0 {
+            let (now_ns, happened) = self.turn()?;
+            if happened {
+                busy_until_ns = now_ns + self.spin_ns;
+            } else if now_ns >= busy_until_ns || self.listener.service().outstanding() == 0 {
                 let drain = self.drain.clone();
-                self.sleep(None, || !drain.load(Ordering::Acquire))?;
+                self.sleep(now_ns, u64::MAX, || !drain.load(Ordering::Acquire))?;
             }
         }
         self.finish()
     }
 
+    /// Ends slices that are over and takes in what has come; when that was, and whether anything had.
+    fn turn(&mut self) -> std::io::Result<(Nanos, bool)> {
+        let now = self.clocks.read();
+        self.due_ns = self.listener.service().expire_if_due(now.now_ns);
+        Ok((now.now_ns, self.listener.turn(now)?))
+    }
+
+    /// Sleeps until something comes, a slice is nearly over, or it is `until_ns`.
     fn sleep(
         &mut self,
-        at_most: Option<Duration>,
+        now_ns: Nanos,
+        until_ns: Nanos,
         nothing_else: impl FnOnce() -> bool,
     ) -> std::io::Result<()> {
+        let until_ns = match self.due_ns {
+            u64::MAX => until_ns,
+            // Sleepers wake late: the rest is waited out awake.
+            due_ns => until_ns.min(due_ns.saturating_sub(self.spin_ns)),
+        };
+        if until_ns <= now_ns {
+            return Ok(());
+        }
+        let at_most = (until_ns != u64::MAX).then(|| Duration::from_nanos(until_ns - now_ns));
+        self.sleep.until_ns.store(until_ns, Ordering::SeqCst);
         let dispatcher = self.listener.service();
-        let nothing = self
-            .sleep
-            .asleep
-            .begin(|| !dispatcher.has_completed() && nothing_else());
+        let nothing = self.sleep.asleep.begin(|| {
+            !dispatcher.has_completed()
+                && dispatcher.expire_if_due(now_ns) >= until_ns
+                && nothing_else()
+        });
         let result = if nothing {
             self.listener.wait(at_most)
         } else {
@@ -111,24 +137,22 @@ impl<I: Io> ListenerThread<I> {
             .now_ns
             .saturating_add(self.drain_timeout.as_nanos() as u64);
         loop {
-            let now = self.clocks.read();
-            let happened = self.listener.turn(now)?;
+            let (now_ns, happened) = self.turn()?;
             if self.listener.connections() == 0 && self.listener.service().outstanding() == 0 {
                 break;
             }
-            if now.now_ns >= until_ns {
+            if now_ns >= until_ns {
                 break;
             }
             if !happened {
-                self.sleep(Some(Duration::from_nanos(until_ns - now.now_ns)), || true)?;
+                self.sleep(now_ns, until_ns, || true)?;
             }
         }
         let connections_cut = self.listener.connections();
         self.listener.abort();
         // What was cut completes at once; the bound is for a kernel that takes its time.
         for _ in 0..ABORT_TURNS_MAX {
-            let now = self.clocks.read();
-            self.listener.turn(now)?;
+            self.turn()?;
             if self.listener.connections() == 0 {
                 break;
             }

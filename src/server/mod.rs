@@ -68,6 +68,8 @@ pub struct Options {
     pub outstanding_max: u32,
     /// Sandboxes, fitted to this machine.
     pub sandbox: sandbox::Settings,
+    /// Who ends slices: the workers' timers, or the listener, which watches.
+    pub trigger: sandbox::Trigger,
     /// Connections.
     pub listener: listener::Settings,
     /// How long an idle worker looks for work before it sleeps, in nanoseconds.
@@ -121,6 +123,8 @@ pub struct Server {
     sleep: Arc<ListenerSleep>,
     listener: JoinHandle<std::io::Result<Drained>>,
     workers: Vec<JoinHandle<()>>,
+    /// What ends the workers' slices.
+    alarms: Vec<Arc<dyn Interrupt>>,
     access_log: Option<JoinHandle<()>>,
     reactor: Reactor,
     ends: Arc<Ends>,
@@ -154,11 +158,14 @@ impl Server {
             };
             pending.push(plan.spawn(&options)?);
         }
-        let (mut links, mut workers) = (Vec::new(), Vec::new());
+        let (mut links, mut workers, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
         for (worker, starting) in pending.into_iter().enumerate() {
             let died = Err("its thread died".to_owned());
             match starting.ready.recv().unwrap_or(died) {
-                Ok(alarm) => links.push(starting.link.complete(alarm)),
+                Ok(alarm) => {
+                    alarms.push(alarm.clone());
+                    links.push(starting.link.complete(alarm));
+                }
                 Err(cause) => {
                     stop_workers(&stop, &links);
                     return Err(StartError::Worker { worker, cause });
@@ -195,6 +202,7 @@ impl Server {
             sleep,
             listener,
             workers,
+            alarms,
             access_log,
             reactor,
             ends,
@@ -232,6 +240,10 @@ impl Server {
         for worker in self.workers {
             // One whose guest cannot be preempted does not end; the process will.
             while !worker.is_finished() && std::time::Instant::now() < until {
+                // The listener, who may have had to, is gone.
+                for alarm in &self.alarms {
+                    alarm.expire_if_due(Monotonic.now_ns());
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
             if worker.is_finished() {

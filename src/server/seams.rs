@@ -4,8 +4,9 @@
 //! worker loop, policy) is the same code in production and under simulation.
 
 use crate::server::Function;
-use sandbox::{Alarm, Call, Contention, Runtime, RuntimeError, Step, Timer, TimerError};
+use sandbox::{Alarm, Call, Contention, Runtime, RuntimeError, Step, Timer, TimerError, Watcher};
 use sched::Nanos;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub trait Interrupt: Send + Sync {
     fn arrival(&self, deadline_ns: Nanos);
     /// A client has gone, or the worker shall stop.
     fn cancel(&self);
+    /// Ends the running slice if it is over and the worker has no timer of its own; says when to look
+    /// again. See [`sandbox::Alarm::expire_if_due`].
+    fn expire_if_due(&self, now: Nanos) -> Nanos;
 }
 
 impl Interrupt for Alarm {
@@ -40,6 +44,10 @@ impl Interrupt for Alarm {
 
     fn cancel(&self) {
         Alarm::cancel(self);
+    }
+
+    fn expire_if_due(&self, now: Nanos) -> Nanos {
+        Alarm::expire_if_due(self, now)
     }
 }
 
@@ -80,7 +88,7 @@ pub enum SandboxesError {
 }
 
 impl Sandboxes {
-    /// Makes the calling thread's engine, pool and timer.
+    /// Makes the calling thread's engine, pool and timer, which `watcher` lets expire if there is one.
     ///
     /// # Errors
     ///
@@ -89,13 +97,17 @@ impl Sandboxes {
         settings: &sandbox::Settings,
         functions: &[Function],
         reactor: tokio::runtime::Handle,
+        watcher: Option<Arc<dyn Watcher>>,
     ) -> Result<Sandboxes, SandboxesError> {
         let functions: Vec<_> = functions
             .iter()
             .map(|function| (function.artifact.clone(), function.config.clone()))
             .collect();
         let runtime = Runtime::new(settings, &functions, reactor.clone())?;
-        let timer = runtime.timer()?;
+        let timer = match watcher {
+            Some(watcher) => runtime.watched_timer(watcher)?,
+            None => runtime.timer()?,
+        };
         Ok(Sandboxes {
             runtime,
             timer,

@@ -10,6 +10,7 @@ use super::work::{WorkerSettings, WorkerThread};
 use super::{Function, Options, StartError};
 use core_affinity::CoreId;
 use listener::{Listener, Ring};
+use sandbox::{Trigger, Watcher};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,10 +89,15 @@ impl WorkerPlan {
         };
         let policy = (options.scheduler.build)(&options.params);
         let core = options.worker_cores[self.worker];
+        let watcher: Option<Arc<dyn Watcher>> = match options.trigger {
+            Trigger::Timer => None,
+            Trigger::Watcher => Some(self.sleep.clone()),
+        };
         let run = move || {
             let _guard = AbortOnPanic;
             pin(core);
-            let guest = match Sandboxes::new(&sandbox, &self.functions, self.reactor) {
+            let made = Sandboxes::new(&sandbox, &self.functions, self.reactor, watcher);
+            let guest = match made {
                 Ok(guest) => guest,
                 Err(error) => return drop(said.send(Err(error.to_string()))),
             };
@@ -167,6 +173,7 @@ impl ListenerPlan {
             let thread = ListenerThread {
                 listener: Listener::new(ring, dispatcher, self.settings, ports, clocks.read()),
                 clocks,
+                due_ns: u64::MAX,
                 sleep: self.sleep,
                 drain: self.drain,
                 stop: self.stop,

@@ -28,6 +28,9 @@ const BODY_MAX_BYTES: u64 = 16 << 20;
 pub struct Setup {
     pub scheduler: &'static str,
     pub preemption: bool,
+    /// By signal rather than by epochs.
+    pub by_signal: bool,
+    pub trigger: sandbox::Trigger,
     pub workers: usize,
     pub sandboxes_max: u32,
     pub outstanding_max: u32,
@@ -45,6 +48,8 @@ impl Default for Setup {
         Setup {
             scheduler: "edf",
             preemption: true,
+            by_signal: false,
+            trigger: sandbox::Trigger::Timer,
             workers: 1,
             sandboxes_max: 16,
             outstanding_max: 1024,
@@ -113,9 +118,10 @@ impl Setup {
         };
         let loaded = config::load_from(&spec.to_string(), Path::new("spec.json"), options, module);
         let spec = loaded.unwrap_or_else(|problems| panic!("{problems}")).spec;
-        let preemption = match self.preemption {
-            true => sandbox::Preemption::Epoch,
-            false => sandbox::Preemption::Off,
+        let preemption = match (self.preemption, self.by_signal) {
+            (true, true) => sandbox::Preemption::Signal,
+            (true, false) => sandbox::Preemption::Epoch,
+            (false, _) => sandbox::Preemption::Off,
         };
         let sandbox = sandbox::Settings {
             sandboxes_max: self.sandboxes_max,
@@ -155,6 +161,7 @@ impl Setup {
             },
             outstanding_max: self.outstanding_max,
             sandbox,
+            trigger: self.trigger,
             listener: listener::Settings {
                 limits: listener_http::Limits::default(),
                 connections_max: self.connections_max,

@@ -17,4 +17,5 @@ mod program;
 mod protocol;
 mod scheduling;
 mod serving;
+mod trigger;
 mod waiting;

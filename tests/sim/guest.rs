@@ -67,6 +67,11 @@ impl Interrupt for Timer {
         state.cancel_missed |= state.beginning;
         state.armed |= state.slice.is_some();
     }
+
+    /// It expires by itself.
+    fn expire_if_due(&self, _now_ns: u64) -> u64 {
+        u64::MAX
+    }
 }
 
 /// Wakes that are to come, and wakers of guests that are no more.

@@ -2,7 +2,9 @@
 //! preempted.
 
 use super::Finding;
-use sandbox::{Preemption, Settings};
+use crate::cli::settings::PreemptionTrigger;
+use crate::preemption::{cheaper, in_words};
+use sandbox::{Calibration, Preemption, Settings, Trigger};
 
 /// Findings from making what a worker makes.
 pub fn findings() -> Vec<Finding> {
@@ -37,26 +39,51 @@ pub fn findings() -> Vec<Finding> {
             "Linux 6.7 or newer for cheaper resets",
         ),
     };
-    vec![pool, reset, preemption(&wished)]
+    let mut findings = vec![pool, reset];
+    findings.extend(preemption(&wished));
+    findings
 }
 
-/// How guests are preempted, and at what price.
-fn preemption(wished: &Settings) -> Finding {
+/// How guests are preempted, and at what price with either trigger.
+fn preemption(wished: &Settings) -> Vec<Finding> {
     let fitted = wished.fit(1).map_or(wished.preemption, |it| it.preemption);
-    let price = match sandbox::calibrate(fitted, sandbox::Trigger::Timer) {
-        Ok(calibration) => format!(
-            "{:.1} us each, a quantum of {} us at least",
-            calibration.preemption_ns as f64 / 1e3,
-            calibration.quantum_min_ns().div_ceil(1000)
-        ),
-        Err(cause) => return Finding::fail("preemption", cause, "a bug: please report it"),
-    };
-    match fitted {
-        Preemption::Signal => Finding::ok("preemption", format!("signal: {price}")),
+    let way = match fitted {
+        Preemption::Signal => Finding::ok("preemption", "signal"),
         Preemption::Epoch | Preemption::Off => Finding::warn(
             "preemption",
-            format!("epoch, no signal: {price}"),
+            "epoch, no signal",
             "Linux on x86-64, for code without checks",
         ),
+    };
+    let [timer, listener] =
+        [Trigger::Timer, Trigger::Watcher].map(|trigger| sandbox::calibrate(fitted, trigger));
+    let auto = cheaper(timer.clone().ok(), listener.clone().ok());
+    vec![
+        way,
+        trigger(PreemptionTrigger::Timer, timer, auto),
+        trigger(PreemptionTrigger::Listener, listener, auto),
+    ]
+}
+
+fn trigger(
+    trigger: PreemptionTrigger,
+    price: Result<Calibration, String>,
+    auto: PreemptionTrigger,
+) -> Finding {
+    const NAME: &str = "preemption trigger";
+    match price {
+        Ok(price) => {
+            let words = in_words(&price);
+            let quantum_min_us = price.quantum_min_ns().div_ceil(1000);
+            let taken = if trigger == auto {
+                "; auto takes it"
+            } else {
+                ""
+            };
+            let seen =
+                format!("{trigger}: {words}, a quantum of {quantum_min_us} us at least{taken}");
+            Finding::ok(NAME, seen)
+        }
+        Err(cause) => Finding::warn(NAME, format!("{trigger}: {cause}"), "more cores"),
     }
 }
