@@ -28,10 +28,10 @@ const GUEST: &str = r#"(module (func (export "_start") (local $n i32) (local $su
 const QUANTUM_NS: u64 = 100_000;
 
 /// Runs of each kind, in turn. The fastest of each count: whatever else a machine does makes them longer.
-const RUNS: u32 = 5;
+const RUNS: usize = 5;
 
 /// Runs in which nobody was preempted do not count: a watcher may not have got to run. Until so many.
-const RUNS_MAX: u32 = 200;
+const RUNS_MAX: usize = 200;
 
 /// Preemptions may take one part in so many of a guest's time.
 const OVERHEAD_PART: u64 = 10;
@@ -104,8 +104,9 @@ impl Drop for Spinning {
     }
 }
 
-/// Measures on the calling thread, in some tens of milliseconds; a watcher has a thread of its own and
-/// does nothing else. Nothing for [`Preemption::Off`].
+/// Measures on the calling thread, in some tens of milliseconds. A watcher has a thread of its own and does
+/// nothing else; it may run where the calling thread may, which therefore ought not to be pinned to a core.
+/// Nothing for [`Preemption::Off`].
 ///
 /// # Errors
 ///
@@ -134,27 +135,34 @@ pub fn calibrate(preemption: Preemption, trigger: Trigger) -> Result<Calibration
     };
     let mut timer = timer.map_err(|error| error.to_string())?;
     let mut delays_ns = Vec::new();
-    let alone = (0..RUNS).map(|_| run(&mut runtime, &mut timer, u64::MAX, &mut delays_ns));
-    let alone_ns = alone.min().expect("some runs");
     let _watcher = (trigger == Trigger::Watcher).then(|| Spinning::new(timer.alarm()));
-    let mut runs_ns = Vec::new();
+    let mut alone_ns = u64::MAX;
+    let mut preempted = Vec::new();
     for _ in 0..RUNS_MAX {
+        alone_ns = alone_ns.min(run(&mut runtime, &mut timer, u64::MAX, &mut delays_ns));
         let before = delays_ns.len();
         let ran_ns = run(&mut runtime, &mut timer, QUANTUM_NS, &mut delays_ns);
         let preemptions = (delays_ns.len() - before) as u64;
         if preemptions > 0 {
-            runs_ns.push(ran_ns.saturating_sub(alone_ns) / preemptions);
+            preempted.push((ran_ns, preemptions));
         }
-        if runs_ns.len() == RUNS as usize {
+        if preempted.len() == RUNS {
             break;
         }
     }
-    let preemption_ns = runs_ns.into_iter().min();
-    delays_ns.sort_unstable();
+    let costs_ns = preempted
+        .into_iter()
+        .map(|(ran_ns, preemptions)| ran_ns.saturating_sub(alone_ns) / preemptions);
+    let not_preempted = || "no guest was preempted".to_owned();
     Ok(Calibration {
-        preemption_ns: preemption_ns.ok_or("no guest was preempted")?,
-        delay_ns: delays_ns[delays_ns.len() / 2],
+        preemption_ns: costs_ns.min().ok_or_else(not_preempted)?,
+        delay_ns: median(delays_ns).ok_or_else(not_preempted)?,
     })
+}
+
+fn median(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
 }
 
 /// Runs the guest to its end; how long that took. Adds how late each of its slices ended.

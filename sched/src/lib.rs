@@ -10,6 +10,7 @@
 //! | [`fifo`], [`rr`], [`edf`] | the policies, one file each |
 //! | [`scheduler`] | the table of policies by name: a new policy is one file and one row in it |
 //! | [`dispatch`] | which worker gets an arriving request |
+//! | [`timing`] | when a slice's timer is armed |
 //! | [`state`] | the states of a task and every transition between them |
 //! | [`ranked`], [`heap`], [`list`] | the run queues that the policies are made of |
 
@@ -29,8 +30,10 @@ pub mod ranked;
 pub mod rr;
 pub mod scheduler;
 pub mod state;
+pub mod timing;
 
 pub use dispatch::{LeastLoaded, Load};
 pub use policy::{Arrivals, Event, Nanos, Policy, Slice, Task, TaskId};
 pub use scheduler::{Params, SCHEDULERS, Scheduler, UnknownScheduler};
 pub use state::{Cause, State};
+pub use timing::Timing;

@@ -13,7 +13,7 @@ use crate::config::DeadlineAction;
 use crate::worker::{Arrival, Ended, SliceEnd, TaskKey, Turn, Worker};
 use listener::{ConnectionKey, Exchange};
 use sandbox::{Call, Contention, Step};
-use sched::{Arrivals, Nanos, Policy, Slice, TaskId};
+use sched::{Nanos, Policy, Slice, TaskId, Timing};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -258,14 +258,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     /// even a slice to completion, so that its own request can end; the policy is told as of any preemption.
     fn begin_slice(&mut self, now: Nanos, slice: &Slice) {
         let end_ns = now.saturating_add(slice.quantum_ns.unwrap_or(self.settings.notice_ns));
-        let contention = match (slice.contended, slice.preempted_by) {
-            (true, _) => Contention::Contended,
-            (false, Arrivals::Nobody) => Contention::Uncontended { bar_ns: 0 },
-            (false, Arrivals::Anybody) => Contention::Uncontended { bar_ns: u64::MAX },
-            // To the timer the highest bar means anybody; here it means anybody with a deadline.
-            (false, Arrivals::DeadlineBefore(bar_ns)) => Contention::Uncontended {
-                bar_ns: bar_ns.min(u64::MAX - 1),
-            },
+        let timing = slice.timing();
+        let contention = match timing {
+            Timing::AtStart => Contention::Contended,
+            Timing::OnArrival { bar_ns } => Contention::Uncontended { bar_ns },
         };
         self.guest.begin_slice(end_ns, contention);
         let exchange = self.worker.job_mut(slice.task);
@@ -274,8 +270,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             self.guest.limit(limit_ns);
         }
         // What came between the last look and the line above has found no slice to time.
-        let interrupts = slice.preempted_by != Arrivals::Nobody;
-        if (interrupts && !self.inbox.requests.is_empty())
+        if (timing != Timing::NEVER && !self.inbox.requests.is_empty())
             || !self.inbox.abandoned.is_empty()
             || self.wakes.any()
             || self.stop.load(Ordering::Acquire)
