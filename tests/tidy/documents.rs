@@ -1,7 +1,8 @@
 //! Rules about the documents: that they are there, and that what they name is there too.
 //!
 //! SPECIFICATION.md has tables whose last column, headed `held by`, names in backticks what holds each promise:
-//! tests (`cargo test --test it keep_alive`), a command of the server (`luge sim --seed 7`) or a file (`.ci/run`).
+//! tests (`cargo test --test it keep_alive`), a benchmark (`cargo bench -p a --bench b`), a command of the server
+//! (`luge sim --seed 7`) or a file (`.ci/run`).
 //! In ARCHITECTURE.md whatever is in backticks and has a slash is a path from the root, a folder's with a slash at
 //! its end.
 
@@ -110,6 +111,29 @@ pub const RULES: &[Rule] = &[
                     ("tests/it/main.rs", "fn main() {}"),
                 ],
             ),
+            (
+                "SPECIFICATION.md:3",
+                &[
+                    ("SPECIFICATION.md", held_by!("`cargo bench`")),
+                    ("a/benches/b.rs", "fn main() {}"),
+                ],
+            ),
+            (
+                "SPECIFICATION.md:3",
+                &[
+                    ("SPECIFICATION.md", held_by!("`cargo bench --bench c`")),
+                    ("a/benches/b.rs", "fn main() {}"),
+                    ("a/benches/b/c.rs", "fn main() {}"),
+                ],
+            ),
+            (
+                "SPECIFICATION.md:3",
+                &[
+                    ("SPECIFICATION.md", held_by!("`cargo bench -p a --bench b`")),
+                    ("a/Cargo.toml", "name = \"a\""),
+                    ("c/benches/b.rs", "fn main() {}"),
+                ],
+            ),
         ],
         good: &[
             &[
@@ -128,6 +152,15 @@ pub const RULES: &[Rule] = &[
                 ("src/cli/mod.rs", "enum Command { Sim }"),
             ],
             &[("SPECIFICATION.md", held_by!("`.ci/run`")), (".ci/run", "")],
+            &[
+                (
+                    "SPECIFICATION.md",
+                    held_by!("`cargo bench -p a --bench b`, `cargo bench --bench c -- d`"),
+                ),
+                ("a/Cargo.toml", "name = \"a\""),
+                ("a/benches/b.rs", "fn main() {}"),
+                ("a/benches/c/main.rs", "fn main() {}"),
+            ],
         ],
     },
     Rule {
@@ -249,6 +282,7 @@ fn runs(tree: &Tree, holder: &str) -> bool {
     let mut words = holder.split_whitespace();
     match (words.next(), words.next()) {
         (Some("cargo"), Some("test")) => has_test(tree, words),
+        (Some("cargo"), Some("bench")) => has_bench(tree, words),
         (Some("luge"), Some(command)) => has_command(tree, command),
         (Some(path), None) => tree.has(path),
         _ => false,
@@ -276,6 +310,32 @@ fn has_test<'a>(tree: &Tree, mut arguments: impl Iterator<Item = &'a str>) -> bo
     });
     let mut tests = chosen.flat_map(|file| tests(file).map(move |test| (file, test)));
     tests.any(|(file, test)| filter.is_none_or(|filter| passes(file, test, filter)))
+}
+
+/// Whether these arguments of `cargo bench` name a benchmark that is there.
+fn has_bench<'a>(tree: &Tree, mut arguments: impl Iterator<Item = &'a str>) -> bool {
+    let (mut package, mut bench) = (None, None);
+    while let Some(argument) = arguments.next() {
+        match argument {
+            "--" => break,
+            "-p" | "--package" => package = arguments.next(),
+            "--bench" => bench = arguments.next(),
+            _ => return false,
+        }
+    }
+    let Some(bench) = bench else {
+        return false;
+    };
+    let endings = [
+        format!("benches/{bench}.rs"),
+        format!("benches/{bench}/main.rs"),
+    ];
+    tree.rust().any(|file| {
+        endings
+            .iter()
+            .any(|ending| format!("/{}", file.path).ends_with(&format!("/{ending}")))
+            && package.is_none_or(|package| is_in_package(tree, file, package))
+    })
 }
 
 fn is_in_package(tree: &Tree, file: &File, package: &str) -> bool {

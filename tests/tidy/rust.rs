@@ -7,6 +7,7 @@ use crate::{Finding, Rule};
 const UNSAFE_FILES: &[&str] = &[
     "listener/src/probe.rs",
     "listener/src/ring.rs",
+    "sandbox/benches/bare/mod.rs",
     "sandbox/src/artifact.rs",
     "sandbox/src/preempt/gate.rs",
     "sandbox/src/preempt/kernel.rs",
