@@ -399,6 +399,7 @@ fn options(
         params: Params {
             quantum_ns: settings.quantum_us * 1000,
             preemption: settings.preemption != Preemption::Off,
+            ..Params::default()
         },
         outstanding_max: settings.ring_depth as u32 + sandbox.sandboxes_max,
         sandbox,

@@ -42,7 +42,7 @@ impl Policy for Edf {
     }
 
     fn next(&mut self, _now: Nanos) -> Option<Slice> {
-        let (task, deadline_ns) = self.ready.pop()?;
+        let (task, place) = self.ready.pop()?;
         if !self.params.preemption {
             return Some(Slice::to_completion(task));
         }
@@ -50,7 +50,8 @@ impl Policy for Edf {
             task,
             quantum_ns: Some(self.params.quantum_ns),
             contended: false,
-            preempted_by: Arrivals::DeadlineBefore(deadline_ns),
+            turn_ns: self.params.quantum_ns,
+            preempted_by: Arrivals::DeadlineBefore(place.rank),
         })
     }
 
@@ -60,5 +61,9 @@ impl Policy for Edf {
 
     fn waiting(&self) -> usize {
         self.ready.len()
+    }
+
+    fn steps(&self) -> u64 {
+        self.ready.steps()
     }
 }

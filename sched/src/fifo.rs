@@ -45,4 +45,8 @@ impl Policy for Fifo {
     fn waiting(&self) -> usize {
         self.ready.len()
     }
+
+    fn steps(&self) -> u64 {
+        self.ready.steps()
+    }
 }

@@ -2,6 +2,9 @@
 //!
 //! Putting in, taking the least and removing any are each O(log n), with nothing stale left behind (Cormen et al.,
 //! *Introduction to Algorithms*, §6.5, with handles). The tables grow with the highest slot seen and never shrink.
+//!
+//! [`SlotHeap`] is one of them, [`SlotHeaps`] are many that share the table of positions, for the policies that keep
+//! one for each tenant: a task has one tenant, so it is in one of them at most.
 
 use alloc::vec::Vec;
 
@@ -11,19 +14,49 @@ use crate::policy::TaskId;
 const NOWHERE: u32 = u32::MAX;
 
 /// See the module's text. A task is in it at most once; the least key comes first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SlotHeap<K> {
-    /// `entries[i] <= entries[2i + 1]` and `entries[i] <= entries[2i + 2]`, by key.
     entries: Vec<(K, TaskId)>,
-    /// By slot: the index into `entries`, or `NOWHERE`.
-    positions: Vec<u32>,
+    positions: Positions,
+}
+
+/// Many heaps; see the module's text. A task is in at most one of them.
+#[derive(Clone, Debug)]
+pub struct SlotHeaps<K> {
+    heaps: Vec<Vec<(K, TaskId)>>,
+    positions: Positions,
+    len: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Positions {
+    /// By slot: the index into the entries, or `NOWHERE`.
+    by_slot: Vec<u32>,
+    /// Levels passed so far.
+    steps: u64,
+}
+
+/// A heap at work: `entries[i] <= entries[2i + 1]` and `entries[i] <= entries[2i + 2]`, by key.
+struct Sift<'a, K> {
+    entries: &'a mut Vec<(K, TaskId)>,
+    positions: &'a mut Positions,
 }
 
 impl<K> Default for SlotHeap<K> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
-            positions: Vec::new(),
+            positions: Positions::default(),
+        }
+    }
+}
+
+impl<K> Default for SlotHeaps<K> {
+    fn default() -> Self {
+        Self {
+            heaps: Vec::new(),
+            positions: Positions::default(),
+            len: 0,
         }
     }
 }
@@ -35,24 +68,24 @@ impl<K: Ord + Copy> SlotHeap<K> {
     ///
     /// If the task is in the heap already.
     pub fn push(&mut self, task: TaskId, key: K) {
-        let slot = task.index();
-        if slot >= self.positions.len() {
-            self.positions.resize(slot + 1, NOWHERE);
-        }
-        assert_eq!(self.positions[slot], NOWHERE, "{task:?} is queued twice");
-        self.entries.push((key, task));
-        self.sift_up(self.entries.len() - 1);
+        self.sift().push(task, key);
+    }
+
+    /// The task with the least key.
+    #[must_use]
+    pub fn peek(&self) -> Option<(TaskId, K)> {
+        self.entries.first().map(|&(key, task)| (task, key))
     }
 
     /// Takes the task with the least key.
     pub fn pop(&mut self) -> Option<(TaskId, K)> {
-        (!self.entries.is_empty()).then(|| self.take(0))
+        (!self.entries.is_empty()).then(|| self.sift().take(0))
     }
 
     /// Takes a task out, wherever it is; `None` if it is not here.
     pub fn remove(&mut self, task: TaskId) -> Option<K> {
-        let position = *self.positions.get(task.index())?;
-        (position != NOWHERE).then(|| self.take(position as usize).1)
+        let position = self.positions.of(task)?;
+        Some(self.sift().take(position).1)
     }
 
     /// The number of tasks in it.
@@ -67,22 +100,117 @@ impl<K: Ord + Copy> SlotHeap<K> {
         self.entries.is_empty()
     }
 
+    /// Levels passed so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.positions.steps
+    }
+
+    fn sift(&mut self) -> Sift<'_, K> {
+        Sift {
+            entries: &mut self.entries,
+            positions: &mut self.positions,
+        }
+    }
+}
+
+impl<K: Ord + Copy> SlotHeaps<K> {
+    /// Puts a task into a heap; heaps come to be when they are needed.
+    ///
+    /// # Panics
+    ///
+    /// If the task is in a heap already.
+    pub fn push(&mut self, heap: usize, task: TaskId, key: K) {
+        if heap >= self.heaps.len() {
+            self.heaps.resize_with(heap + 1, Vec::new);
+        }
+        self.sift(heap).push(task, key);
+        self.len += 1;
+    }
+
+    /// The task with the least key of a heap.
+    #[must_use]
+    pub fn peek(&self, heap: usize) -> Option<(TaskId, K)> {
+        let first = self.heaps.get(heap)?.first();
+        first.map(|&(key, task)| (task, key))
+    }
+
+    /// Takes the task with the least key of a heap.
+    pub fn pop(&mut self, heap: usize) -> Option<(TaskId, K)> {
+        self.peek(heap)?;
+        self.len -= 1;
+        Some(self.sift(heap).take(0))
+    }
+
+    /// Takes a task out of its heap, which the caller knows; `None` if it is in none.
+    pub fn remove(&mut self, heap: usize, task: TaskId) -> Option<K> {
+        let position = self.positions.of(task)?;
+        assert_eq!(self.heaps[heap][position].1, task, "it is in another heap");
+        self.len -= 1;
+        Some(self.sift(heap).take(position).1)
+    }
+
+    /// The number of tasks in all heaps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether all are empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Levels passed so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.positions.steps
+    }
+
+    fn sift(&mut self, heap: usize) -> Sift<'_, K> {
+        Sift {
+            entries: &mut self.heaps[heap],
+            positions: &mut self.positions,
+        }
+    }
+}
+
+impl Positions {
+    fn of(&self, task: TaskId) -> Option<usize> {
+        let position = *self.by_slot.get(task.index())?;
+        (position != NOWHERE).then_some(position as usize)
+    }
+}
+
+impl<K: Ord + Copy> Sift<'_, K> {
+    fn push(&mut self, task: TaskId, key: K) {
+        let slot = task.index();
+        let by_slot = &mut self.positions.by_slot;
+        if slot >= by_slot.len() {
+            by_slot.resize(slot + 1, NOWHERE);
+        }
+        assert_eq!(by_slot[slot], NOWHERE, "{task:?} is queued twice");
+        self.entries.push((key, task));
+        self.up(self.entries.len() - 1);
+    }
+
     /// Takes out the entry at `at`; the last one fills its place and finds its own from there.
     fn take(&mut self, at: usize) -> (TaskId, K) {
         let (key, task) = self.entries.swap_remove(at);
-        self.positions[task.index()] = NOWHERE;
+        self.positions.by_slot[task.index()] = NOWHERE;
         if let Some(&(moved, _)) = self.entries.get(at) {
             if moved < key {
-                self.sift_up(at);
+                self.up(at);
             } else {
-                self.sift_down(at);
+                self.down(at);
             }
         }
         (task, key)
     }
 
     /// Moves the entry at `at` towards the root until its parent is not greater.
-    fn sift_up(&mut self, mut at: usize) {
+    fn up(&mut self, mut at: usize) {
         let entry = self.entries[at];
         while at > 0 {
             let parent = (at - 1) / 2;
@@ -96,7 +224,7 @@ impl<K: Ord + Copy> SlotHeap<K> {
     }
 
     /// Moves the entry at `at` away from the root until no child is less.
-    fn sift_down(&mut self, mut at: usize) {
+    fn down(&mut self, mut at: usize) {
         let entry = self.entries[at];
         loop {
             let mut child = 2 * at + 1;
@@ -117,7 +245,8 @@ impl<K: Ord + Copy> SlotHeap<K> {
 
     fn place(&mut self, at: usize, entry: (K, TaskId)) {
         self.entries[at] = entry;
-        self.positions[entry.1.index()] = at as u32;
+        self.positions.by_slot[entry.1.index()] = at as u32;
+        self.positions.steps += 1;
     }
 }
 
@@ -189,6 +318,35 @@ mod tests {
         }
         assert!(heap.is_empty());
         assert!((14..=2 * 14 + 2).contains(&worst), "{worst} comparisons");
+    }
+
+    /// Many heaps side by side give what as many heaps apart give.
+    #[test]
+    fn heaps_that_share_their_positions_do_not_disturb_each_other() {
+        const HEAPS: u32 = 5;
+        const N: u32 = 1 << 10;
+        let mut together = SlotHeaps::default();
+        let mut apart: [SlotHeap<u32>; HEAPS as usize] = Default::default();
+        for i in 0..N {
+            let heap = (scrambled(i, N) % HEAPS) as usize;
+            together.push(heap, TaskId(i), scrambled(i, 64));
+            apart[heap].push(TaskId(i), scrambled(i, 64));
+        }
+        for i in (0..N).step_by(3) {
+            let heap = (scrambled(i, N) % HEAPS) as usize;
+            let key = apart[heap].remove(TaskId(i));
+            assert_eq!(together.remove(heap, TaskId(i)), key);
+            assert_eq!(together.remove(heap, TaskId(i)), None);
+        }
+        for (heap, alone) in apart.iter_mut().enumerate() {
+            while let Some(expected) = alone.pop() {
+                assert_eq!(together.peek(heap), Some(expected));
+                assert_eq!(together.pop(heap), Some(expected));
+            }
+            assert_eq!(together.pop(heap), None);
+        }
+        assert!(together.is_empty());
+        assert_eq!(together.peek(99), None);
     }
 
     #[test]

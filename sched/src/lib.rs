@@ -7,12 +7,18 @@
 //! | file | subject |
 //! | --- | --- |
 //! | [`policy`] | the vocabulary: [`Task`], [`Event`], [`Slice`], and the trait [`Policy`] |
-//! | [`fifo`], [`rr`], [`edf`] | the policies, one file each |
+//! | [`fifo`], [`fifo_preemptive`], [`rr`] | policies that look at nothing but the order of events |
+//! | [`edf`], [`llf`] | … at deadlines |
+//! | [`sjf`], [`srpt`], [`darc`] | … at how long tasks are expected to run |
+//! | [`mlfq`] | … at how long tasks have run |
+//! | [`wfq`], [`mtds`], [`mtdbf`] | … at tenants |
 //! | [`scheduler`] | the table of policies by name: a new policy is one file and one row in it |
 //! | [`dispatch`] | which worker gets an arriving request |
 //! | [`timing`] | when a slice's timer is armed |
+//! | [`tenant`], [`demand`] | weights, reservations, accounts; what reservations demand |
 //! | [`state`] | the states of a task and every transition between them |
 //! | [`ranked`], [`heap`], [`list`] | the run queues that the policies are made of |
+//! | [`limits`] | bounds and their units |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,20 +26,33 @@
 
 extern crate alloc;
 
+pub mod darc;
+pub mod demand;
 pub mod dispatch;
 pub mod edf;
 pub mod fifo;
+pub mod fifo_preemptive;
 pub mod heap;
+pub mod limits;
 pub mod list;
+pub mod llf;
+pub mod mlfq;
+pub mod mtdbf;
+pub mod mtds;
 pub mod policy;
 pub mod ranked;
 pub mod rr;
 pub mod scheduler;
+pub mod sjf;
+pub mod srpt;
 pub mod state;
+pub mod tenant;
 pub mod timing;
+pub mod wfq;
 
 pub use dispatch::{LeastLoaded, Load};
-pub use policy::{Arrivals, Event, Nanos, Policy, Slice, Task, TaskId};
-pub use scheduler::{Params, SCHEDULERS, Scheduler, UnknownScheduler};
+pub use policy::{Arrivals, Event, Nanos, Newcomer, Policy, Slice, Task, TaskId};
+pub use scheduler::{PARAMS, Param, Params, SCHEDULERS, Scheduler, UnknownScheduler};
 pub use state::{Cause, State};
+pub use tenant::{Reservation, Tenant};
 pub use timing::Timing;

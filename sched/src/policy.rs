@@ -3,6 +3,8 @@
 //! A worker tells its policy every [`Event`] and asks it for the next [`Slice`]. Nothing here acts, and nothing here
 //! keeps a task's state: the worker does, by the table in [`crate::state`].
 
+use crate::tenant::Tenant;
+
 /// Nanoseconds, since an epoch of the caller's choosing (the server's start, the simulation's zero) or as a length.
 pub type Nanos = u64;
 
@@ -87,16 +89,29 @@ pub enum Arrivals {
     Anybody,
     /// Those whose deadline is earlier than this.
     DeadlineBefore(Nanos),
+    /// Those whose rank ([`Scheduler::rank`](crate::Scheduler::rank)) is lower than this. Who does not know ranks
+    /// takes it for anybody, which interrupts more than is needed and loses nothing.
+    RankBefore(u64),
+}
+
+/// What is looked at of a task that comes while another one runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its deadline, absolute; `u64::MAX` for none.
+    pub deadline_ns: Nanos,
+    /// Its rank by the worker's scheduler; 0 if it is not known.
+    pub rank: u64,
 }
 
 impl Arrivals {
-    /// Whether a task with this deadline (absolute, `u64::MAX` for none) would take the processor.
+    /// Whether this task would take the processor.
     #[must_use]
-    pub const fn admit(self, deadline_ns: Nanos) -> bool {
+    pub const fn admit(self, newcomer: Newcomer) -> bool {
         match self {
             Self::Nobody => false,
             Self::Anybody => true,
-            Self::DeadlineBefore(limit_ns) => deadline_ns < limit_ns,
+            Self::DeadlineBefore(limit_ns) => newcomer.deadline_ns < limit_ns,
+            Self::RankBefore(limit) => newcomer.rank < limit,
         }
     }
 }
@@ -111,6 +126,9 @@ pub struct Slice {
     pub quantum_ns: Option<Nanos>,
     /// Somebody waits already who would run if this task were interrupted: the timer is armed from the start.
     pub contended: bool,
+    /// How long it takes, if `contended`, until those who wait would run; at least the quantum. Who can time a slice
+    /// to one length only takes the quantum, and asks the policy more often than is needed.
+    pub turn_ns: Nanos,
     /// Who may come later and take the processor.
     pub preempted_by: Arrivals,
 }
@@ -122,6 +140,7 @@ impl Slice {
             task,
             quantum_ns: None,
             contended: false,
+            turn_ns: Nanos::MAX,
             preempted_by: Arrivals::Nobody,
         }
     }
@@ -131,21 +150,21 @@ impl Slice {
     #[must_use]
     pub fn alarm_at_start(&self, started_ns: Nanos) -> Option<Nanos> {
         let quantum_ns = self.quantum_ns.filter(|_| self.contended)?;
-        Some(started_ns.saturating_add(quantum_ns))
+        Some(started_ns.saturating_add(self.turn_ns.max(quantum_ns)))
     }
 
-    /// When to interrupt the slice that started at `started_ns`, because at `now` a task came that has this deadline:
-    /// at the end of the quantum, and at once if that is past. `None`: the newcomer changes nothing.
+    /// When to interrupt the slice that started at `started_ns`, because this task came at `now`: at the end of the
+    /// quantum, and at once if that is past. `None`: the newcomer changes nothing.
     #[must_use]
     pub fn alarm_on_arrival(
         &self,
         started_ns: Nanos,
         now: Nanos,
-        deadline_ns: Nanos,
+        newcomer: Newcomer,
     ) -> Option<Nanos> {
         let quantum_ns = self
             .quantum_ns
-            .filter(|_| self.preempted_by.admit(deadline_ns))?;
+            .filter(|_| self.preempted_by.admit(newcomer))?;
         Some(now.max(started_ns.saturating_add(quantum_ns)))
     }
 }
@@ -168,6 +187,18 @@ pub trait Policy {
 
     /// The number of ready tasks, without the running one.
     fn waiting(&self) -> usize;
+
+    /// How many steps its run queues have taken so far, one for each link set and each level of a heap passed: what
+    /// the tests bound in place of time.
+    fn steps(&self) -> u64;
+
+    /// The tenants as of now, by the index that tasks carry: told before the first event, and after every reload.
+    /// Tenants that are not told of have [`Tenant::default`]. A policy that knows no tenants does nothing.
+    ///
+    /// # Panics
+    ///
+    /// If there are reservations that [`crate::demand::check`] refuses; who reads the configuration asks it first.
+    fn set_tenants(&mut self, _now: Nanos, _tenants: &[Tenant]) {}
 }
 
 #[cfg(test)]
@@ -176,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_timer_is_armed_only_for_those_who_would_run() {
-        use Arrivals::{Anybody, DeadlineBefore, Nobody};
+        use Arrivals::{Anybody, DeadlineBefore, Nobody, RankBefore};
         // quantum, contended, who, then for a start at 100 and an arrival at `now` with a deadline: both alarms
         let rows = [
             (None, false, Nobody, 105, 0, None, None),
@@ -187,6 +218,8 @@ mod tests {
             (Some(10), true, Anybody, 150, 0, Some(110), Some(150)),
             (Some(10), false, DeadlineBefore(7), 105, 6, None, Some(110)),
             (Some(10), false, DeadlineBefore(7), 105, 7, None, None),
+            (Some(10), true, RankBefore(7), 105, 6, Some(110), Some(110)),
+            (Some(10), false, RankBefore(7), 105, 7, None, None),
             (Some(0), true, Anybody, 105, 7, Some(100), Some(105)),
             (
                 Some(u64::MAX),
@@ -198,16 +231,47 @@ mod tests {
                 Some(u64::MAX),
             ),
         ];
-        for (quantum_ns, contended, preempted_by, now, deadline_ns, at_start, on_arrival) in rows {
+        for (quantum_ns, contended, preempted_by, now, key, at_start, on_arrival) in rows {
             let slice = Slice {
                 task: TaskId(0),
                 quantum_ns,
                 contended,
+                turn_ns: 0,
                 preempted_by,
             };
+            // What the other kind of arrival looks at is the opposite.
+            let newcomer = match preempted_by {
+                RankBefore(_) => Newcomer {
+                    deadline_ns: u64::MAX - key,
+                    rank: key,
+                },
+                _ => Newcomer {
+                    deadline_ns: key,
+                    rank: u64::MAX - key,
+                },
+            };
             assert_eq!(slice.alarm_at_start(100), at_start, "{slice:?}");
-            let alarm = slice.alarm_on_arrival(100, now, deadline_ns);
+            let alarm = slice.alarm_on_arrival(100, now, newcomer);
             assert_eq!(alarm, on_arrival, "{slice:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn those_who_wait_have_a_turn_but_not_before_the_quantum() {
+        for (turn_ns, alarm_ns) in [(0, 110), (10, 110), (30, 130), (u64::MAX, u64::MAX)] {
+            let slice = Slice {
+                task: TaskId(0),
+                quantum_ns: Some(10),
+                contended: true,
+                turn_ns,
+                preempted_by: Arrivals::Anybody,
+            };
+            let newcomer = Newcomer {
+                deadline_ns: 0,
+                rank: 0,
+            };
+            assert_eq!(slice.alarm_at_start(100), Some(alarm_ns));
+            assert_eq!(slice.alarm_on_arrival(100, 105, newcomer), Some(110));
         }
     }
 }

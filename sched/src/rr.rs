@@ -61,6 +61,7 @@ impl Policy for RoundRobin {
             task,
             quantum_ns: Some(self.params.quantum_ns),
             contended: !self.ready.is_empty(),
+            turn_ns: self.params.quantum_ns,
             preempted_by: Arrivals::Anybody,
         })
     }
@@ -71,5 +72,9 @@ impl Policy for RoundRobin {
 
     fn waiting(&self) -> usize {
         self.ready.len()
+    }
+
+    fn steps(&self) -> u64 {
+        self.ready.steps()
     }
 }

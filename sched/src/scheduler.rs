@@ -5,18 +5,103 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
+use crate::darc::Darc;
 use crate::edf::Edf;
 use crate::fifo::Fifo;
-use crate::policy::{Nanos, Policy};
+use crate::fifo_preemptive::FifoPreemptive;
+use crate::limits::{LEVELS_MAX, QUANTUM_MAX_NS};
+use crate::llf::{self, Llf};
+use crate::mlfq::Mlfq;
+use crate::mtdbf::Mtdbf;
+use crate::mtds::Mtds;
+use crate::policy::{Nanos, Policy, Task};
 use crate::rr::RoundRobin;
+use crate::sjf::Sjf;
+use crate::srpt::Srpt;
+use crate::wfq::Wfq;
 
-/// What every policy can be told. A policy ignores what it has no use for.
+/// What every policy can be told. A policy ignores what it has no use for. [`PARAMS`] has the bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
     /// The time that a task is left in peace once it runs. At least 1.
     pub quantum_ns: Nanos,
     /// Whether running tasks may be interrupted at all. If not, every slice lasts until its task blocks, yields or ends.
     pub preemption: bool,
+    /// Least laxity: by how much another task must be more pressed to take over.
+    pub hysteresis_ns: Nanos,
+    /// Multi-level feedback: the number of levels.
+    pub levels: u32,
+    /// Multi-level feedback: how often all tasks rise to the first level.
+    pub boost_ns: Nanos,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            quantum_ns: 100_000,
+            preemption: true,
+            hysteresis_ns: 100_000,
+            levels: 4,
+            boost_ns: 100_000_000,
+        }
+    }
+}
+
+/// A number that policies are told: how it is called, and what it may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name, the unit last.
+    pub name: &'static str,
+    /// The smallest value.
+    pub min: u64,
+    /// The largest value.
+    pub max: u64,
+    /// Reads it.
+    pub value: fn(&Params) -> u64,
+    /// Sets it; the value is within the bounds.
+    pub set: fn(&mut Params, u64),
+}
+
+/// All numbers of [`Params`].
+pub static PARAMS: &[Param] = &[
+    Param {
+        name: "quantum-ns",
+        min: 1,
+        max: QUANTUM_MAX_NS,
+        value: |params| params.quantum_ns,
+        set: |params, value| params.quantum_ns = value,
+    },
+    Param {
+        name: "hysteresis-ns",
+        min: 0,
+        max: QUANTUM_MAX_NS,
+        value: |params| params.hysteresis_ns,
+        set: |params, value| params.hysteresis_ns = value,
+    },
+    Param {
+        name: "levels",
+        min: 1,
+        max: LEVELS_MAX as u64,
+        value: |params| u64::from(params.levels),
+        set: |params, value| params.levels = value as u32,
+    },
+    Param {
+        name: "boost-ns",
+        min: 1,
+        max: QUANTUM_MAX_NS,
+        value: |params| params.boost_ns,
+        set: |params, value| params.boost_ns = value,
+    },
+];
+
+impl Params {
+    /// The first of its numbers that is out of its bounds.
+    #[must_use]
+    pub fn out_of_bounds(&self) -> Option<&'static Param> {
+        PARAMS
+            .iter()
+            .find(|param| !(param.min..=param.max).contains(&(param.value)(self)))
+    }
 }
 
 /// A row of the table.
@@ -26,6 +111,11 @@ pub struct Scheduler {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
+    /// The rank that [`Arrivals::RankBefore`](crate::Arrivals::RankBefore) compares, lower before higher; the slot is
+    /// not looked at. Where the policy never asks for it, the order of arrival.
+    pub rank: fn(&Task) -> u64,
+    /// Whether every ready task runs after a bounded time whatever else comes, as long as tasks end.
+    pub starvation_free: bool,
     /// Makes the policy of one worker.
     pub build: fn(&Params) -> Box<dyn Policy + Send>,
 }
@@ -35,17 +125,86 @@ pub static SCHEDULERS: &[Scheduler] = &[
     Scheduler {
         name: Fifo::NAME,
         summary: "first in, first out: each request runs to completion",
+        rank: |task| task.seq,
+        starvation_free: true,
         build: |_| Box::new(Fifo::new()),
     },
     Scheduler {
         name: RoundRobin::NAME,
         summary: "round robin: each request runs for a quantum, then the next",
+        rank: |task| task.seq,
+        starvation_free: true,
         build: |params| Box::new(RoundRobin::new(params)),
     },
     Scheduler {
         name: Edf::NAME,
         summary: "earliest deadline first, the deadline being arrival plus the route's",
+        rank: |task| task.deadline_ns,
+        starvation_free: false,
         build: |params| Box::new(Edf::new(params)),
+    },
+    Scheduler {
+        name: FifoPreemptive::NAME,
+        summary: "first in, first out; an older request that is woken interrupts a younger one",
+        rank: |task| task.seq,
+        starvation_free: true,
+        build: |params| Box::new(FifoPreemptive::new(params)),
+    },
+    Scheduler {
+        name: Llf::NAME,
+        summary: "least laxity first: whoever must begin the soonest to meet its deadline",
+        rank: llf::latest_beginning_ns,
+        starvation_free: false,
+        build: |params| Box::new(Llf::new(params)),
+    },
+    Scheduler {
+        name: Sjf::NAME,
+        summary: "shortest job first by the expected execution, to completion",
+        rank: |task| task.expected_ns,
+        starvation_free: false,
+        build: |_| Box::new(Sjf::new()),
+    },
+    Scheduler {
+        name: Srpt::NAME,
+        summary: "shortest remaining time first, by the expected execution",
+        rank: |task| task.expected_ns,
+        starvation_free: false,
+        build: |params| Box::new(Srpt::new(params)),
+    },
+    Scheduler {
+        name: Wfq::NAME,
+        summary: "weighted fair queueing: tenants share by weight, requests of a tenant take turns",
+        rank: |task| task.seq,
+        starvation_free: true,
+        build: |params| Box::new(Wfq::new(params)),
+    },
+    Scheduler {
+        name: Mtds::NAME,
+        summary: "deferrable servers: tenants within their budget first, the rest by deadline",
+        rank: |task| task.deadline_ns,
+        starvation_free: false,
+        build: |params| Box::new(Mtds::new(params)),
+    },
+    Scheduler {
+        name: Mtdbf::NAME,
+        summary: "demand bounds: requests that a reservation can carry first, the rest by deadline",
+        rank: |task| task.deadline_ns,
+        starvation_free: false,
+        build: |params| Box::new(Mtdbf::new(params)),
+    },
+    Scheduler {
+        name: Mlfq::NAME,
+        summary: "multi-level feedback: whoever has run least, blind to sizes",
+        rank: |task| task.seq,
+        starvation_free: true,
+        build: |params| Box::new(Mlfq::new(params)),
+    },
+    Scheduler {
+        name: Darc::NAME,
+        summary: "shortest type first, to completion; for workers that the dispatcher reserves for types",
+        rank: |task| task.seq,
+        starvation_free: false,
+        build: |_| Box::new(Darc::new()),
     },
 ];
 
@@ -94,10 +253,7 @@ mod tests {
 
     #[test]
     fn names_are_found_and_agree_with_their_policies() {
-        let params = Params {
-            quantum_ns: 1,
-            preemption: true,
-        };
+        let params = Params::default();
         for row in SCHEDULERS {
             let found = Scheduler::from_name(&row.name.to_ascii_uppercase()).unwrap();
             assert_eq!(found.name, row.name);
@@ -108,9 +264,29 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let error = Scheduler::from_name("cfs").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown scheduler \"cfs\", expected one of fifo, rr, edf"
-        );
+        let text = error.to_string();
+        let expected = "unknown scheduler \"cfs\", expected one of fifo, rr, edf, ";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(Scheduler::names().all(|name| text.contains(name)), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_bounded_one_by_one() {
+        assert!(Params::default().out_of_bounds().is_none());
+        for param in PARAMS {
+            for (value, fits) in [
+                (param.min, true),
+                (param.max, true),
+                (param.max + 1, false),
+                (param.min.wrapping_sub(1), false),
+            ] {
+                let mut params = Params::default();
+                (param.set)(&mut params, value);
+                // What does not fit the type at all has become another number.
+                let kept = (param.value)(&params) == value;
+                let out = params.out_of_bounds().map(|out| out.name);
+                assert_eq!(out, (kept && !fits).then_some(param.name), "{value}");
+            }
+        }
     }
 }

@@ -2,7 +2,9 @@
 //! from another thread, and knows nothing else of the slice.
 //!
 //! The same rule as [`Slice::alarm_at_start`] and [`Slice::alarm_on_arrival`], for who cannot ask a slice while it
-//! runs.
+//! runs. Ranks are not deadlines: where a policy compares ranks, whoever comes has the slice timed, and the policy, asked
+//! at its end, may choose the same task again. A contended slice is timed to its quantum and not to its turn, so that
+//! newcomers need not be compared with it.
 
 use crate::policy::{Arrivals, Nanos, Slice};
 
@@ -32,7 +34,7 @@ impl Slice {
             (None, _) => return Timing::NEVER,
             (Some(_), _) if self.contended => return Timing::AtStart,
             (Some(_), Arrivals::Nobody) => 0,
-            (Some(_), Arrivals::Anybody) => Nanos::MAX,
+            (Some(_), Arrivals::Anybody | Arrivals::RankBefore(_)) => Nanos::MAX,
             // The highest bar means anybody; here it is anybody with a deadline.
             (Some(_), Arrivals::DeadlineBefore(Nanos::MAX)) => Nanos::MAX - 1,
             (Some(_), Arrivals::DeadlineBefore(bar_ns)) => bar_ns,
@@ -44,14 +46,17 @@ impl Slice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Newcomer;
     use crate::policy::TaskId;
-    use Arrivals::{Anybody, DeadlineBefore, Nobody};
+    use Arrivals::{Anybody, DeadlineBefore, Nobody, RankBefore};
 
     #[test]
     fn the_bar_lets_pass_whom_the_slice_admits() {
         let quanta = [None, Some(0), Some(10), Some(Nanos::MAX)];
         let arrivals = [0, 1, 7, Nanos::MAX - 1, Nanos::MAX].map(DeadlineBefore);
-        let arrivals = arrivals.into_iter().chain([Nobody, Anybody]);
+        let arrivals = arrivals
+            .into_iter()
+            .chain([Nobody, Anybody, RankBefore(0), RankBefore(9)]);
         for preempted_by in arrivals {
             for (quantum_ns, contended) in quanta
                 .map(|quantum_ns| [(quantum_ns, true), (quantum_ns, false)])
@@ -77,8 +82,18 @@ mod tests {
         // The one below the highest is taken for it: a deadline in 584 years.
         for deadline_ns in [0, 1, 6, 7, 8, Nanos::MAX - 2, Nanos::MAX] {
             let passes = bar_ns == Nanos::MAX || deadline_ns < bar_ns;
-            let alarm = slice.alarm_on_arrival(100, 105, deadline_ns);
-            assert_eq!(passes, alarm.is_some(), "{slice:?}, {deadline_ns}");
+            let newcomer = Newcomer {
+                deadline_ns,
+                rank: 3,
+            };
+            let alarm = slice.alarm_on_arrival(100, 105, newcomer);
+            // Where ranks are compared, all pass.
+            let by_rank = matches!(slice.preempted_by, RankBefore(_)) && slice.quantum_ns.is_some();
+            assert_eq!(
+                passes,
+                alarm.is_some() || by_rank,
+                "{slice:?}, {deadline_ns}"
+            );
         }
     }
 }

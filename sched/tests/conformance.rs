@@ -1,15 +1,19 @@
 //! What every policy must do, whatever its order: generated sequences of everything that can happen to tasks, checked
-//! against the table of states. No task is lost, none runs twice at once, none runs when it is not ready, and the
-//! processor never idles while somebody is ready.
+//! against the table of states. No task is lost, none runs twice at once, none runs when it is not ready, the processor
+//! never idles while somebody is ready, and the same seed gives the same run. Then the costs of a decision, counted.
 
 use std::collections::BTreeMap;
 
 use sched::state::step;
-use sched::{Arrivals, Cause, Event, Params, Policy, SCHEDULERS, Scheduler, State, Task, TaskId};
+use sched::{
+    Arrivals, Cause, Event, Params, Policy, Reservation, SCHEDULERS, Scheduler, Slice, State, Task,
+    TaskId, Tenant,
+};
 
 const SEEDS: u64 = 300;
 const STEPS: u32 = 400;
 const SLOTS: u32 = 12;
+const TENANTS: u64 = 4;
 
 /// A policy and what is known of its tasks from outside.
 struct Model {
@@ -21,9 +25,11 @@ struct Model {
     seq: u64,
     arrived: u64,
     ended: u64,
-    running: Option<TaskId>,
-    /// The living ones by slot: state and deadline.
-    tasks: BTreeMap<TaskId, (State, u64)>,
+    /// Who runs, and since when.
+    running: Option<(TaskId, u64)>,
+    /// The living ones by slot.
+    tasks: BTreeMap<TaskId, (State, Task)>,
+    decisions: Vec<Option<Slice>>,
 }
 
 #[test]
@@ -37,11 +43,26 @@ fn every_policy_keeps_its_tasks() {
     }
 }
 
-fn check(scheduler: &'static Scheduler, preemption: bool, seed: u64) {
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for scheduler in SCHEDULERS {
+        for seed in 0..20 {
+            let first = check(scheduler, true, seed);
+            assert!(first == check(scheduler, true, seed), "{}", scheduler.name);
+            assert!(first != check(scheduler, true, seed + 1_000));
+        }
+    }
+}
+
+fn check(scheduler: &'static Scheduler, preemption: bool, seed: u64) -> Vec<Option<Slice>> {
     let params = Params {
         quantum_ns: 1 + seed % 3,
         preemption,
+        hysteresis_ns: seed % 4,
+        levels: 1 + (seed % 4) as u32,
+        boost_ns: 20 + seed % 90,
     };
+    assert!(params.out_of_bounds().is_none());
     let mut model = Model {
         policy: (scheduler.build)(&params),
         scheduler,
@@ -53,18 +74,41 @@ fn check(scheduler: &'static Scheduler, preemption: bool, seed: u64) {
         ended: 0,
         running: None,
         tasks: BTreeMap::new(),
+        decisions: Vec::new(),
     };
-    for _ in 0..STEPS {
+    for step in 0..STEPS {
+        // Tenants are told at the beginning or never, and sometimes again: a reload.
+        if (step == 0 && seed % 5 > 0) || model.random.below(100) == 0 {
+            let tenants = tenants(model.random.below(3));
+            model.policy.set_tenants(model.now, &tenants);
+        }
         model.step();
     }
     model.drain();
     assert_eq!(model.arrived, model.ended, "{} {seed}", scheduler.name);
     assert!(model.arrived > 20, "the generator is too tame");
+    model.decisions
+}
+
+/// Some reservations: none, some, or all of the worker.
+fn tenants(kind: u64) -> Vec<Tenant> {
+    let tenant = |index: u64| Tenant {
+        weight: 1 + 7 * index as u32,
+        reservation: (index < 3 && kind > 0).then_some(Reservation {
+            budget_ns: 1_000 * kind,
+            period_ns: 3_000 * kind.pow(2) + 3_000 * (2 - kind) * index,
+        }),
+    };
+    (0..TENANTS).map(tenant).collect()
 }
 
 impl Model {
     fn step(&mut self) {
         self.now += self.random.below(5);
+        if self.random.below(50) == 0 {
+            // Far enough for budgets to be refilled and tasks to rise.
+            self.now += self.random.below(4_000);
+        }
         match self.random.below(8) {
             0 | 1 => self.arrive(),
             2 => self.wake(),
@@ -86,21 +130,21 @@ impl Model {
         };
         self.seq += 1;
         self.arrived += 1;
-        // Few different deadlines, so that there are ties, and some without.
+        // Few different deadlines and sizes, so that there are ties, and some without.
         let deadline_ns = match self.random.below(5) {
             4 => u64::MAX,
-            due => 10 * due,
+            due => self.now / 16 * 16 + 10 * due,
         };
-        self.tasks.insert(id, (State::Queued, deadline_ns));
         let task = Task {
             id,
             seq: self.seq,
-            tenant: 0,
-            route: 0,
+            tenant: self.random.below(TENANTS) as u16,
+            route: self.random.below(3) as u16,
             arrival_ns: self.now,
             deadline_ns,
-            expected_ns: 0,
+            expected_ns: 3 * self.random.below(4),
         };
+        self.tasks.insert(id, (State::Queued, task));
         self.policy.observe(self.now, &Event::Arrived(task));
     }
 
@@ -121,8 +165,8 @@ impl Model {
     }
 
     fn end_slice(&mut self) {
-        let task = self.running.expect("checked by the caller");
-        let ran_ns = 1;
+        let (task, since_ns) = self.running.expect("checked by the caller");
+        let ran_ns = self.now - since_ns;
         let (cause, event) = match self.random.below(4) {
             0 => (Cause::Blocked, Event::Blocked { task, ran_ns }),
             1 => (Cause::Yielded, Event::Yielded { task, ran_ns }),
@@ -139,18 +183,21 @@ impl Model {
 
     fn next(&mut self) {
         let ready = self.count(|state| matches!(state, State::Queued | State::Ready));
-        let Some(slice) = self.policy.next(self.now) else {
+        let decision = self.policy.next(self.now);
+        self.decisions.push(decision);
+        let Some(slice) = decision else {
             assert_eq!(ready, 0, "{} idles", self.scheduler.name);
             return;
         };
         self.transit(slice.task, Cause::Picked);
-        self.running = Some(slice.task);
+        self.running = Some((slice.task, self.now));
         assert!(!slice.contended || ready > 1, "nobody else is here");
+        assert!(slice.quantum_ns.is_none_or(|quantum_ns| quantum_ns > 0));
         if !self.preemption {
-            assert_eq!(slice, sched::Slice::to_completion(slice.task));
+            assert_eq!(slice, Slice::to_completion(slice.task));
         }
         if let Arrivals::DeadlineBefore(limit_ns) = slice.preempted_by {
-            assert_eq!(limit_ns, self.tasks[&slice.task].1);
+            assert_eq!(limit_ns, self.tasks[&slice.task].1.deadline_ns);
         }
     }
 
@@ -164,7 +211,7 @@ impl Model {
         }
         while !self.tasks.is_empty() {
             self.next();
-            let task = self.running.expect("somebody is ready");
+            let (task, _) = self.running.expect("somebody is ready");
             self.transit(task, Cause::Finished);
             self.finish(task);
         }
@@ -175,10 +222,11 @@ impl Model {
     fn finish(&mut self, task: TaskId) {
         self.tasks.remove(&task);
         self.ended += 1;
-        if self.running == Some(task) {
-            self.running = None;
+        let mut ran_ns = 0;
+        if let Some((_, since_ns)) = self.running.take_if(|(running, _)| *running == task) {
+            ran_ns = self.now - since_ns;
         }
-        let event = Event::Finished { task, ran_ns: 0 };
+        let event = Event::Finished { task, ran_ns };
         self.policy.observe(self.now, &event);
     }
 
@@ -194,6 +242,165 @@ impl Model {
 
     fn count(&self, which: impl Fn(State) -> bool) -> usize {
         self.those(which).len()
+    }
+}
+
+/// A flood of short tasks of another tenant, one for each that ends, all of them more urgent in every respect: does
+/// the long one that came first after the flood began get through? Just where the table says so.
+#[test]
+fn who_is_said_to_starve_nobody_starves_nobody() {
+    for scheduler in SCHEDULERS {
+        let params = Params {
+            boost_ns: 10_000_000,
+            ..Params::default()
+        };
+        let mut policy = (scheduler.build)(&params);
+        let task = |seq: u64, is_short: bool| Task {
+            id: TaskId(if is_short { (seq % 4) as u32 } else { 4 }),
+            seq,
+            tenant: u16::from(is_short),
+            route: 0,
+            arrival_ns: 10_000 * seq,
+            deadline_ns: if is_short { 10_000 * seq } else { u64::MAX },
+            expected_ns: if is_short { 10_000 } else { 2_000_000 },
+        };
+        policy.observe(0, &Event::Arrived(task(0, true)));
+        policy.observe(0, &Event::Arrived(task(1, false)));
+        policy.observe(0, &Event::Arrived(task(2, true)));
+        let (mut now, mut left_ns) = (20_000, 2_000_000);
+        for seq in 3..60_000 {
+            let Slice {
+                task: id,
+                quantum_ns,
+                ..
+            } = policy.next(now).expect("there is always somebody");
+            let is_short = id.0 < 4;
+            let wants_ns = if is_short { 10_000 } else { left_ns };
+            let ran_ns = quantum_ns.map_or(wants_ns, |quantum_ns| wants_ns.min(quantum_ns));
+            now += ran_ns;
+            if !is_short {
+                left_ns -= ran_ns;
+            }
+            if !is_short && left_ns > 0 {
+                policy.observe(now, &Event::Preempted { task: id, ran_ns });
+                continue;
+            }
+            policy.observe(now, &Event::Finished { task: id, ran_ns });
+            if left_ns == 0 {
+                break;
+            }
+            // The slot of the one that ended, whose number is the rest of some coming arrival.
+            let short = Task {
+                id,
+                ..task(seq, true)
+            };
+            policy.observe(now, &Event::Arrived(short));
+        }
+        assert_eq!(
+            left_ns == 0,
+            scheduler.starvation_free,
+            "{}",
+            scheduler.name
+        );
+    }
+}
+
+/// A policy whose tenants, most of them, have reservations.
+fn with_tenants(scheduler: &Scheduler) -> Box<dyn Policy + Send> {
+    let mut policy = (scheduler.build)(&Params::default());
+    let reservation = Reservation {
+        budget_ns: 20_000,
+        period_ns: 2_000_000,
+    };
+    let tenant = Tenant {
+        weight: 3,
+        reservation: Some(reservation),
+    };
+    policy.set_tenants(0, &[tenant; 64]);
+    policy
+}
+
+/// Puts so many tasks into the policy's queues, then lets so many turns pass, in each of which one ends, another one
+/// comes, one is interrupted, and sometimes one is cancelled; then all are. `see` gets how many steps each turn took.
+fn churn(policy: &mut dyn Policy, mut now: u64, ready: u32, turns: u32, mut see: impl FnMut(u64)) {
+    let mut random = SplitMix(u64::from(ready));
+    let mut seq = 0;
+    let mut arrive = |policy: &mut dyn Policy, now: u64, id: TaskId| {
+        seq += 1;
+        let task = Task {
+            id,
+            seq,
+            tenant: random.below(100) as u16,
+            route: 0,
+            arrival_ns: now,
+            deadline_ns: now + random.below(1_000_000),
+            expected_ns: random.below(500_000),
+        };
+        policy.observe(now, &Event::Arrived(task));
+    };
+    let cancelled = |task| Event::Finished { task, ran_ns: 0 };
+    let ran_ns = 7_000;
+    (0..ready).for_each(|slot| arrive(policy, now, TaskId(slot)));
+    for turn in 0..turns {
+        let before = policy.steps();
+        let Slice { task, .. } = policy.next(now).expect("somebody is ready");
+        now += ran_ns;
+        policy.observe(now, &Event::Finished { task, ran_ns });
+        arrive(policy, now, task);
+        if turn % 10 == 0 {
+            let other = TaskId(turn % ready);
+            policy.observe(now, &cancelled(other));
+            arrive(policy, now, other);
+        }
+        let Slice { task, .. } = policy.next(now).expect("somebody is ready");
+        now += ran_ns;
+        policy.observe(now, &Event::Preempted { task, ran_ns });
+        see(policy.steps() - before);
+    }
+    (0..ready).for_each(|slot| policy.observe(now, &cancelled(TaskId(slot))));
+    assert_eq!(policy.next(now), None);
+}
+
+/// A turn is six to eight operations of a policy, each of which moves entries in two heaps at most, in and out.
+#[test]
+fn operations_are_logarithmic() {
+    const MOVES: u64 = 8 * 4;
+    const TURNS: u32 = 4_000;
+    for scheduler in SCHEDULERS {
+        for digits in [6, 10, 14] {
+            let mut policy = with_tenants(scheduler);
+            let (mut worst, mut total) = (0, 0);
+            churn(&mut *policy, 0, 1 << digits, TURNS, |steps| {
+                worst = worst.max(steps);
+                total += steps;
+            });
+            let at = format!("{} {digits}: {worst} at worst", scheduler.name);
+            let mean = total / u64::from(TURNS);
+            assert!(0 < mean && mean <= 8 * (digits + 1), "{at}, mean {mean}");
+            // At worst the budgets of all 64 tenants are refilled in one turn.
+            let refills = if scheduler.name == "mtds" {
+                64 * 4 * 7
+            } else {
+                0
+            };
+            assert!(worst <= MOVES * (digits + 1) + refills, "{at}");
+        }
+    }
+}
+
+/// What has been through a load once goes through it again without an allocation.
+#[test]
+fn a_warm_policy_allocates_nothing() {
+    for scheduler in SCHEDULERS {
+        let mut policy = with_tenants(scheduler);
+        let mut allocations = |now| {
+            let load = || churn(&mut *policy, now, 1_000, 3_000, |_| {});
+            allocation_counter::measure(load).count_total
+        };
+        let name = scheduler.name;
+        assert!(allocations(0) > 0, "{name} is not measured");
+        // By then all budgets are full again, as they were.
+        assert_eq!(allocations(2_000_000_000), 0, "{name}");
     }
 }
 

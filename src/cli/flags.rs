@@ -68,7 +68,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("listen-address", "IP", "127.0.0.1", "The address at which all tenants' ports are opened; 0.0.0.0 or :: for every interface"),
     Flag::new("workers", "N", "(cores - 1, at least 1)", "Worker threads, each on a core of its own as far as there are enough").or("SLEDGE_NWORKERS"),
     Flag::new("cores", "LIST", "(all allowed)", "The cores to use, such as 0,2-3: the first for the listener, the others for workers"),
-    Flag::new("scheduler", "NAME", "rr", "The policy by which workers choose among requests: fifo, rr, or edf by the routes' deadlines").or("SLEDGE_SCHEDULER"),
+    Flag::new("scheduler", "NAME", "rr", "The policy by which workers choose among requests: fifo, rr, edf by the routes' deadlines, or fifo-preemptive, llf, sjf, srpt, wfq, mtds, mtdbf, mlfq, darc").or("SLEDGE_SCHEDULER"),
     Flag::new("quantum-us", "US", "1000", "How long a request runs before others get their turn, in microseconds").or("SLEDGE_QUANTUM_US"),
     Flag::new("preemption", "MODE", "signal", "How a running request is interrupted: signal (epoch where that does not work), epoch, or off").or("SLEDGE_DISABLE_PREEMPTION"),
     Flag::new("preemption-trigger", "TRIGGER", "timer", "What says that a request has run long enough: timer (one of each worker's), listener (its thread watches), or auto (what costs the worker less here)"),

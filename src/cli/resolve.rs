@@ -442,6 +442,7 @@ mod tests {
         for (variable, text, name, value) in [
             ("SLEDGE_SCHEDULER", "EDF", "scheduler", "edf"),
             ("SLEDGE_SCHEDULER", "FIFO", "scheduler", "fifo"),
+            ("SLEDGE_SCHEDULER", "MTDS", "scheduler", "mtds"),
             ("SLEDGE_NWORKERS", "2", "workers", "2"),
             ("SLEDGE_DISABLE_PREEMPTION", "true", "preemption", "off"),
             ("SLEDGE_DISABLE_PREEMPTION", "1", "preemption", "off"),
@@ -504,8 +505,8 @@ mod tests {
         for (variable, text, remedy) in [
             (
                 "SLEDGE_SCHEDULER",
-                "MTDS",
-                "one of fifo, rr, edf; luge does not have MTDS yet",
+                "CFS",
+                "darc; luge does not have CFS yet",
             ),
             ("SLEDGE_DISABLE_PREEMPTION", "0", "true or false; to SLEdge"),
             ("SLEDGE_NWORKERS", "many", "an integer from 1 to 1024"),

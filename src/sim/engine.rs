@@ -16,7 +16,7 @@
 
 use std::collections::VecDeque;
 
-use sched::{LeastLoaded, Load, Nanos, Params, Scheduler, Slice};
+use sched::{LeastLoaded, Load, Nanos, Newcomer, Params, Scheduler, Slice, Task, TaskId};
 
 use super::calendar::Calendar;
 use crate::worker::{Arrival, SliceEnd, Turn, Worker};
@@ -271,8 +271,8 @@ impl<I: Iterator<Item = Request>> Engine<I> {
             Phase::Idle => self.turn(index),
             Phase::Switching => {}
             Phase::Running(run) => {
-                let deadline_ns = request.arrival.deadline_ns;
-                let alarm = run.slice.alarm_on_arrival(run.started_ns, now, deadline_ns);
+                let newcomer = newcomer(self.config.scheduler, &request.arrival);
+                let alarm = run.slice.alarm_on_arrival(run.started_ns, now, newcomer);
                 run.arm(alarm);
                 self.calendar.set(index, Some(run.ends_ns));
             }
@@ -352,6 +352,24 @@ impl<I: Iterator<Item = Request>> Engine<I> {
         self.totals.overhead_ns += u128::from(preempt_ns);
         self.workers[index].phase = Phase::Switching;
         self.calendar.set(index, Some(self.now + preempt_ns));
+    }
+}
+
+/// What the timer looks at when a request comes while another one runs.
+fn newcomer(scheduler: &Scheduler, arrival: &Arrival) -> Newcomer {
+    let task = Task {
+        // A rank does not depend on it.
+        id: TaskId(0),
+        seq: arrival.seq,
+        tenant: arrival.tenant,
+        route: arrival.route,
+        arrival_ns: arrival.arrival_ns,
+        deadline_ns: arrival.deadline_ns,
+        expected_ns: arrival.expected_ns,
+    };
+    Newcomer {
+        deadline_ns: arrival.deadline_ns,
+        rank: (scheduler.rank)(&task),
     }
 }
 

@@ -189,6 +189,7 @@ impl Args {
             params: Params {
                 quantum_ns: self.quantum_ns,
                 preemption: self.preemption == "on",
+                ..Params::default()
             },
             costs: Costs {
                 dispatch_ns: self.dispatch_ns,

@@ -23,6 +23,7 @@ fn worker(scheduler: &Scheduler, tasks_max: u32) -> Worker<u64> {
     let params = Params {
         quantum_ns: 5,
         preemption: true,
+        ..Params::default()
     };
     Worker::new((scheduler.build)(&params), tasks_max)
 }

@@ -158,6 +158,7 @@ impl Setup {
             params: sched::Params {
                 quantum_ns: 1_000_000,
                 preemption: self.preemption,
+                ..sched::Params::default()
             },
             outstanding_max: self.outstanding_max,
             sandbox,

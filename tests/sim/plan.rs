@@ -50,6 +50,7 @@ impl Config {
             params: Params {
                 quantum_ns,
                 preemption: shared.chance(80),
+                ..Params::default()
             },
             listener: listener::Settings {
                 limits: LIMITS,

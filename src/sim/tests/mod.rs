@@ -22,6 +22,7 @@ fn config(workers: usize, scheduler: &str, quantum_ns: Nanos) -> Config {
         params: Params {
             quantum_ns,
             preemption: true,
+            ..Params::default()
         },
         costs: Costs::default(),
         tasks_max: 1 << 30,
