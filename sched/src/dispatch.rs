@@ -1,111 +1,190 @@
-//! Which worker gets an arriving request: the least loaded one (join the shortest queue).
+//! Which worker gets an arriving request: the vocabulary, and the table of policies by name.
 //!
-//! Winston, "Optimality of the Shortest Line Discipline" (J. Appl. Prob. 1977). Loads are what the dispatcher sees from
-//! outside, the requests it gave minus those that came back; sizes are unknown to it.
+//! A dispatcher is asked with what is known of the request ([`Offer`]) and of the workers ([`Load`]). It answers with a
+//! [`Choice`]; who asked does what it says and keeps the loads true. Loads are what is seen from outside: requests given
+//! minus requests that came back, and what was expected of them. Randomness is part of the offer.
 //!
-//! Ties go to the first worker after the one chosen last, so that light load spreads over all of them. A worker whose
+//! A choice looks at every worker once at most ([`power_of_two`] at two of them), and allocates nothing. A worker whose
 //! ring or task table is full is never chosen; if all are, the request is refused.
+
+use alloc::boxed::Box;
+
+use crate::limits::WORKERS_MAX;
+use crate::policy::{Arrivals, Nanos, Newcomer};
+
+pub mod darc;
+pub mod jbsq;
+pub mod least_loaded;
+pub mod least_work;
+pub mod power_of_two;
+pub mod round_robin;
+pub mod stealing;
+pub mod triage;
+
+pub use least_loaded::LeastLoaded;
 
 /// What the dispatcher knows of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Requests given to the worker and not yet answered.
     pub outstanding: u32,
+    /// Those of them that have not begun to run, as far as is known; they could still go elsewhere.
+    pub queued: u32,
+    /// How long the outstanding ones were expected to execute, together.
+    pub work_ns: Nanos,
+    /// Who would interrupt the slice that runs.
+    pub preempted_by: Arrivals,
     /// It cannot take another one.
     pub full: bool,
 }
 
-/// See the module's text.
-#[derive(Clone, Debug, Default)]
-pub struct LeastLoaded {
-    /// Where the search begins.
-    start: usize,
+/// A request for which a worker is sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// How long it is expected to execute; 0 for unknown.
+    pub expected_ns: Nanos,
+    /// What a running slice is compared with.
+    pub newcomer: Newcomer,
+    /// Fresh random bits.
+    pub random: u64,
 }
 
-impl LeastLoaded {
-    /// The index of the worker that gets the next request; `None` if all are full. Linear in the number of workers,
-    /// and done at the first idle one.
+/// Where a request goes.
+#[must_use = "somebody has to act on it"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// To this worker.
+    Worker(usize),
+    /// To nobody yet: it waits with the dispatcher, first in, first out, and is offered again when a load has fallen.
+    /// Who cannot keep requests waiting refuses it.
+    Hold,
+    /// To nobody: all are full.
+    Refuse,
+}
+
+/// A policy that chooses workers.
+pub trait Dispatch {
+    /// Chooses a worker for a request. The number of workers may change between two calls.
+    fn dispatch(&mut self, offer: &Offer, loads: &[Load]) -> Choice;
+
+    /// From which worker one that has nothing to do takes a request that has not begun. `None`: from nobody.
     #[must_use]
-    pub fn choose(&mut self, loads: &[Load]) -> Option<usize> {
-        let start = if self.start < loads.len() {
-            self.start
-        } else {
-            0
-        };
-        let mut best: Option<(usize, u32)> = None;
-        for worker in (start..loads.len()).chain(0..start) {
-            let Load { outstanding, full } = loads[worker];
-            if full || best.is_some_and(|(_, least)| least <= outstanding) {
-                continue;
-            }
-            best = Some((worker, outstanding));
-            if outstanding == 0 {
-                break;
-            }
-        }
-        let (worker, _) = best?;
-        self.start = worker + 1;
-        Some(worker)
+    fn steal(&mut self, _thief: usize, _loads: &[Load]) -> Option<usize> {
+        None
+    }
+
+    /// The name by which it is chosen.
+    fn name(&self) -> &'static str;
+}
+
+/// What every dispatcher can be told. One ignores what it has no use for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DispatchParams {
+    /// Bounded queues: how many requests a worker has at most while others wait. At least 1.
+    pub bound: u32,
+}
+
+impl Default for DispatchParams {
+    fn default() -> Self {
+        Self { bound: 2 }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec::Vec;
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Dispatcher {
+    /// The name by which it is chosen.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// Whether no worker idles while a request waits at the dispatcher or, once stolen, at another worker.
+    pub work_conserving: bool,
+    /// Makes it.
+    pub build: fn(&DispatchParams) -> Box<dyn Dispatch + Send>,
+}
 
-    /// Chooses repeatedly, adding each request to the load; -1 is a full worker.
-    fn check(loads: &[i32], expected: &[Option<usize>]) {
-        let mut loads: Vec<Load> = loads
+/// All dispatchers; the first is the default.
+pub static DISPATCHERS: &[Dispatcher] = &[
+    Dispatcher {
+        name: LeastLoaded::NAME,
+        summary: "join the shortest queue: the worker with the fewest requests",
+        work_conserving: false,
+        build: |_| Box::new(LeastLoaded::default()),
+    },
+    Dispatcher {
+        name: jbsq::BoundedQueues::NAME,
+        summary: "a central queue, and a bound on what each worker has of it",
+        work_conserving: true,
+        build: |params| Box::new(jbsq::BoundedQueues::new(params.bound)),
+    },
+    Dispatcher {
+        name: least_work::LeastWork::NAME,
+        summary: "least work left: the worker from which the least is expected",
+        work_conserving: false,
+        build: |_| Box::new(least_work::LeastWork::default()),
+    },
+    Dispatcher {
+        name: power_of_two::PowerOfTwo::NAME,
+        summary: "power of two choices: the less loaded of two workers at random",
+        work_conserving: false,
+        build: |_| Box::new(power_of_two::PowerOfTwo),
+    },
+    Dispatcher {
+        name: round_robin::RoundRobin::NAME,
+        summary: "round robin: one worker after the other",
+        work_conserving: false,
+        build: |_| Box::new(round_robin::RoundRobin::default()),
+    },
+    Dispatcher {
+        name: stealing::Stealing::NAME,
+        summary: "round robin, and idle workers take what has not begun elsewhere",
+        work_conserving: true,
+        build: |_| Box::new(stealing::Stealing::default()),
+    },
+    Dispatcher {
+        name: triage::Triage::NAME,
+        summary: "an idle worker, or the one whose request has the best reason to give way",
+        work_conserving: false,
+        build: |_| Box::new(triage::Triage::default()),
+    },
+    Dispatcher {
+        name: darc::Darc::NAME,
+        summary: "workers reserved for short types; the longer never use them",
+        work_conserving: false,
+        build: |_| Box::new(darc::Darc::default()),
+    },
+];
+
+impl Dispatcher {
+    /// Finds a dispatcher by its name; case does not matter.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<&'static Self> {
+        DISPATCHERS
             .iter()
-            .map(|&load| Load {
-                outstanding: load.max(0) as u32,
-                full: load < 0,
-            })
-            .collect();
-        let mut dispatch = LeastLoaded::default();
-        let chosen: Vec<_> = expected
-            .iter()
-            .map(|_| {
-                let worker = dispatch.choose(&loads);
-                if let Some(worker) = worker {
-                    loads[worker].outstanding += 1;
-                }
-                worker
-            })
-            .collect();
-        assert_eq!(chosen, expected);
+            .find(|dispatcher| dispatcher.name.eq_ignore_ascii_case(name))
     }
+}
 
-    #[test]
-    fn the_least_loaded_gets_it() {
-        check(&[], &[None]);
-        check(&[0], &[Some(0), Some(0), Some(0)]);
-        check(&[-1, -1], &[None, None]);
-        check(&[0, 0, 0], &[Some(0), Some(1), Some(2), Some(0)]);
-        check(&[5, 1, 3], &[Some(1), Some(1), Some(2), Some(1), Some(2)]);
-        check(&[-1, 7, -1], &[Some(1), Some(1)]);
-        check(&[2, 2, -1, 1], &[Some(3), Some(0), Some(1), Some(3)]);
-    }
-
-    /// Workers may go away between two choices (a reload with fewer of them).
-    #[test]
-    fn a_start_beyond_the_end_begins_anew() {
-        let mut dispatch = LeastLoaded::default();
-        let idle = [Load::default(); 4];
-        for worker in 0..3 {
-            assert_eq!(dispatch.choose(&idle), Some(worker));
+/// The worker with the least key; of equal ones the first from `start` on, around. Those without a key are left out.
+fn least<K: Ord>(loads: &[Load], start: usize, key: impl Fn(&Load) -> Option<K>) -> Option<usize> {
+    assert!(loads.len() <= WORKERS_MAX, "{} workers", loads.len());
+    // Workers may have gone away since.
+    let start = if start < loads.len() { start } else { 0 };
+    let mut best: Option<(usize, K)> = None;
+    for worker in (start..loads.len()).chain(0..start) {
+        let Some(key) = key(&loads[worker]) else {
+            continue;
+        };
+        if best.as_ref().is_none_or(|(_, least)| key < *least) {
+            best = Some((worker, key));
         }
-        assert_eq!(dispatch.choose(&idle[..2]), Some(0));
     }
+    best.map(|(worker, _)| worker)
+}
 
-    /// Requests that are over before the next one comes still go round.
-    #[test]
-    fn light_load_spreads() {
-        let mut dispatch = LeastLoaded::default();
-        let idle = [Load::default(); 4];
-        let chosen: Vec<_> = (0..8).map(|_| dispatch.choose(&idle)).collect();
-        let expected: Vec<_> = (0..8).map(|i| Some(i % 4)).collect();
-        assert_eq!(chosen, expected);
+impl Default for Arrivals {
+    /// Nobody: nothing runs.
+    fn default() -> Self {
+        Self::Nobody
     }
 }

@@ -50,7 +50,9 @@ pub mod tenant;
 pub mod timing;
 pub mod wfq;
 
-pub use dispatch::{LeastLoaded, Load};
+pub use dispatch::{
+    Choice, DISPATCHERS, Dispatch, DispatchParams, Dispatcher, LeastLoaded, Load, Offer,
+};
 pub use policy::{Arrivals, Event, Nanos, Newcomer, Policy, Slice, Task, TaskId};
 pub use scheduler::{PARAMS, Param, Params, SCHEDULERS, Scheduler, UnknownScheduler};
 pub use state::{Cause, State};

@@ -176,7 +176,7 @@ impl SlotLists {
 
     /// Whether a list is empty.
     #[must_use]
-    pub fn is_empty(&self, list: usize) -> bool {
+    pub fn list_is_empty(&self, list: usize) -> bool {
         self.ends.get(list).is_none_or(|ends| ends.front == NONE)
     }
 
@@ -184,6 +184,12 @@ impl SlotLists {
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether all lists are empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Links set so far.
@@ -231,7 +237,7 @@ mod tests {
             let home = |slot: u32| usize::from(set & (1 << slot) != 0);
             (0..4).for_each(|slot| lists.push_back(home(slot), TaskId(slot)));
             lists.append(1, 0);
-            assert!(lists.is_empty(1) && lists.len() == 4);
+            assert!(lists.list_is_empty(1) && lists.len() == 4);
             lists.append(7, 0);
             lists.push_back(0, TaskId(9));
             assert!(lists.remove(0, TaskId(3)));

@@ -156,7 +156,7 @@ impl Policy for Mlfq {
         Some(Slice {
             task,
             quantum_ns: Some(quantum_ns),
-            contended: self.ready.len() > 0,
+            contended: !self.ready.is_empty(),
             turn_ns: left_ns,
             preempted_by: Arrivals::Anybody,
         })

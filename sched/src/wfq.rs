@@ -97,7 +97,7 @@ impl Wfq {
     /// The task is ready.
     fn enqueue(&mut self, task: TaskId) {
         let tenant = self.home(task);
-        let was_idle = self.ready.is_empty(usize::from(tenant));
+        let was_idle = self.ready.list_is_empty(usize::from(tenant));
         self.ready.push_back(usize::from(tenant), task);
         if was_idle && self.running.is_none_or(|(_, running)| running != tenant) {
             self.line_up(tenant);
@@ -120,14 +120,15 @@ impl Wfq {
         let state = &mut self.tenants[usize::from(tenant)];
         state.tag += u128::from(ran_ns) * SCALE / u128::from(state.weight);
         self.tag_max = self.tag_max.max(state.tag);
-        if !self.ready.is_empty(usize::from(tenant)) {
+        if !self.ready.list_is_empty(usize::from(tenant)) {
             self.line_up(tenant);
         }
     }
 
     fn finished(&mut self, task: TaskId, ran_ns: Nanos) {
         let tenant = self.home(task);
-        if self.ready.remove(usize::from(tenant), task) && self.ready.is_empty(usize::from(tenant))
+        if self.ready.remove(usize::from(tenant), task)
+            && self.ready.list_is_empty(usize::from(tenant))
         {
             self.order.remove(TaskId(u32::from(tenant)));
         }
@@ -168,7 +169,7 @@ impl Policy for Wfq {
         Some(Slice {
             task,
             quantum_ns: Some(self.params.quantum_ns),
-            contended: self.ready.len() > 0,
+            contended: !self.ready.is_empty(),
             turn_ns: self.params.quantum_ns,
             preempted_by: Arrivals::Anybody,
         })

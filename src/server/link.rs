@@ -134,6 +134,7 @@ impl WorkerLink {
         sched::Load {
             outstanding: self.outstanding,
             full: self.outstanding >= self.outstanding_max,
+            ..sched::Load::default()
         }
     }
 
