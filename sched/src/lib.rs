@@ -15,6 +15,7 @@
 //! | [`scheduler`] | the table of policies by name: a new policy is one file and one row in it |
 //! | [`dispatch`] | which worker gets an arriving request |
 //! | [`timing`] | when a slice's timer is armed |
+//! | [`estimate`] | how long requests are expected to execute |
 //! | [`tenant`], [`demand`] | weights, reservations, accounts; what reservations demand |
 //! | [`state`] | the states of a task and every transition between them |
 //! | [`ranked`], [`heap`], [`list`] | the run queues that the policies are made of |
@@ -30,6 +31,7 @@ pub mod darc;
 pub mod demand;
 pub mod dispatch;
 pub mod edf;
+pub mod estimate;
 pub mod fifo;
 pub mod fifo_preemptive;
 pub mod heap;
