@@ -13,6 +13,7 @@
 //! | [`mlfq`] | … at how long tasks have run |
 //! | [`wfq`], [`mtds`], [`mtdbf`] | … at tenants |
 //! | [`scheduler`] | the table of policies by name: a new policy is one file and one row in it |
+//! | [`admission`] | whether a request is taken at all |
 //! | [`dispatch`] | which worker gets an arriving request |
 //! | [`timing`] | when a slice's timer is armed |
 //! | [`estimate`] | how long requests are expected to execute |
@@ -27,6 +28,7 @@
 
 extern crate alloc;
 
+pub mod admission;
 pub mod darc;
 pub mod demand;
 pub mod dispatch;

@@ -78,7 +78,7 @@ fn check(scheduler: &'static Scheduler, preemption: bool, seed: u64) -> Vec<Opti
     };
     for step in 0..STEPS {
         // Tenants are told at the beginning or never, and sometimes again: a reload.
-        if (step == 0 && seed % 5 > 0) || model.random.below(100) == 0 {
+        if (step == 0 && !seed.is_multiple_of(5)) || model.random.below(100) == 0 {
             let tenants = tenants(model.random.below(3));
             model.policy.set_tenants(model.now, &tenants);
         }
