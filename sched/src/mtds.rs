@@ -4,9 +4,9 @@
 //! Strosnider, Lehoczky & Sha, "The Deferrable Server Algorithm for Enhanced Aperiodic Responsiveness in Hard Real-Time
 //! Environments" (IEEE ToC 1995), applied to tenants as in SLEdge. A reservation is so much execution in every period. While
 //! something of it is left, the tenant's tasks are guaranteed and go before all others; what they run is charged. When
-//! it is used up they fall back to the rest, where nothing is charged, until the next period refills the budget. Slices
-//! end late, by up to a quantum; that is a debt, which the next refill pays first. So over n periods a tenant takes at
-//! most n + 1 budgets and a quantum with priority (the back-to-back effect of the deferrable server), and however great
+//! it is used up they fall back to the rest, where nothing is charged, until the next period refills the budget. A slice
+//! may end late; that is a debt, of a quantum at most, which the next refill pays first. So over any time of n periods a
+//! tenant takes at most n + 1 budgets with priority (the back-to-back effect of the deferrable server), and however great
 //! the load of the others, a tenant that always has work waits at most 2(period − budget) for what it was promised, if
 //! [`crate::demand::check`] accepted the reservations and their budgets are long against a quantum.
 //!
@@ -155,7 +155,10 @@ impl Mtds {
             Some(_) => (false, quantum_ns, Arrivals::Anybody),
             None => {
                 // Those of its class who wait have later deadlines; a refill may make one of them guaranteed.
-                let refill = self.refills.peek().map(|(_, due_ns)| due_ns - now);
+                let refill = self
+                    .refills
+                    .peek()
+                    .map(|(_, due_ns)| due_ns.saturating_sub(now));
                 let anybody = self.has_reservations;
                 let bar = match anybody {
                     true => Arrivals::Anybody,
@@ -164,6 +167,8 @@ impl Mtds {
                 (refill.is_some(), refill.unwrap_or(quantum_ns), bar)
             }
         };
+        // The last slice of a budget is as short as what is left of it.
+        let quantum_ns = quantum_ns.min(left_ns.unwrap_or(quantum_ns));
         Slice {
             task,
             quantum_ns: Some(quantum_ns),

@@ -1,7 +1,7 @@
 //! Shortest job first: of all ready tasks the one that is expected to execute the shortest time runs, to completion.
 //!
 //! Phipps, "Machine Repair as a Priority Waiting-Line Problem" (Operations Research 1956): with the sizes known, the mean
-//! wait of a request of size x is E[W(x)] = λE[S²] / (2(1−ρ(x⁻))(1−ρ(x))), ρ(x) being the load of those not longer. No
+//! wait of a request of size x is `λE[S²] / (2(1−ρ(x⁻))(1−ρ(x)))`, ρ(x) being the load of those not longer. No
 //! order without interruption has a lower mean. It still leaves the short behind one long that runs, which is why
 //! [`crate::srpt`] exists.
 //!

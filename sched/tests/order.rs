@@ -73,80 +73,67 @@ fn play(mut policy: Box<dyn Policy + Send>, script: &[Do]) -> Option<Slice> {
     let (mut now, mut ran_ns) = (0, 0);
     for (line, &step) in script.iter().enumerate() {
         let at = format!("{}, step {line} of {script:?}", policy.name());
-        let task = slice.map_or(TaskId(u32::MAX), |slice: Slice| slice.task);
-        let arrived = |slot, tenant, deadline_ns, expected_ns| {
-            Event::Arrived(Task {
-                id: TaskId(slot),
-                seq: line as u64,
-                tenant,
-                route: 0,
-                arrival_ns: now,
-                deadline_ns,
-                expected_ns,
-            })
-        };
-        let event = match step {
-            Arrive(slot, deadline_ns) => arrived(slot, 0, deadline_ns, 0),
-            Size(slot, expected_ns) => arrived(slot, 0, NEVER, expected_ns),
-            Due(slot, deadline_ns, expected_ns) => arrived(slot, 0, deadline_ns, expected_ns),
-            Of(slot, tenant, deadline_ns, expected_ns) => {
-                arrived(slot, tenant, deadline_ns, expected_ns)
-            }
-            Preempt => Event::Preempted { task, ran_ns },
-            Yield => Event::Yielded { task, ran_ns },
-            Block => Event::Blocked { task, ran_ns },
-            Finish => Event::Finished { task, ran_ns },
-            Wake(slot) => Event::Woken(TaskId(slot)),
-            Cancel(slot) => Event::Finished {
-                task: TaskId(slot),
-                ran_ns: 0,
-            },
-            Run(ns) => {
-                (now, ran_ns) = (now + ns, ns);
-                continue;
-            }
-            Pass(ns) => {
-                now += ns;
-                continue;
-            }
+        let alarm_ns = slice.and_then(|slice| slice.alarm_at_start(0));
+        match step {
+            Run(ns) => (now, ran_ns) = (now + ns, ns),
+            Pass(ns) => now += ns,
             Pick(slot) => {
                 slice = policy.next(now);
                 let chosen = slice.map(|slice| slice.task);
                 assert_eq!(chosen, Some(TaskId(slot)), "{at}");
-                continue;
             }
-            Idle => {
-                assert_eq!(policy.next(now), None, "{at}");
-                continue;
-            }
-            Turn(ns) => {
-                let alarm = slice.and_then(|slice| slice.alarm_at_start(1_000));
-                assert_eq!(alarm, Some(1_000 + ns), "{at}");
-                continue;
-            }
-            Untimed => {
-                assert_eq!(
-                    slice.and_then(|slice| slice.alarm_at_start(0)),
-                    None,
-                    "{at}"
-                );
-                continue;
-            }
+            Idle => assert_eq!(policy.next(now), None, "{at}"),
+            Turn(ns) => assert_eq!(alarm_ns, Some(ns), "{at}"),
+            Untimed => assert_eq!(alarm_ns, None, "{at}"),
             Bar(expected) => {
-                assert_eq!(
-                    slice.map(|slice| slice.preempted_by),
-                    Some(expected),
-                    "{at}"
-                );
-                continue;
+                let bar = slice.map(|slice| slice.preempted_by);
+                assert_eq!(bar, Some(expected), "{at}");
             }
-        };
-        if matches!(step, Preempt | Yield | Block | Finish) {
-            ran_ns = 0;
+            _ => {
+                let last = slice.map_or(TaskId(u32::MAX), |slice| slice.task);
+                policy.observe(now, &event(step, (line as u64, now), (last, ran_ns)));
+                if matches!(step, Preempt | Yield | Block | Finish) {
+                    ran_ns = 0;
+                }
+            }
         }
-        policy.observe(now, &event);
     }
     slice
+}
+
+/// The event of a step that is one; `task` was chosen last, and ran for `ran_ns`.
+fn event(step: Do, (seq, now): (u64, u64), (task, ran_ns): (TaskId, u64)) -> Event {
+    let arrived = |slot, tenant, deadline_ns, expected_ns| {
+        Event::Arrived(Task {
+            id: TaskId(slot),
+            seq,
+            tenant,
+            route: 0,
+            arrival_ns: now,
+            deadline_ns,
+            expected_ns,
+        })
+    };
+    match step {
+        Arrive(slot, deadline_ns) => arrived(slot, 0, deadline_ns, 0),
+        Size(slot, expected_ns) => arrived(slot, 0, NEVER, expected_ns),
+        Due(slot, deadline_ns, expected_ns) => arrived(slot, 0, deadline_ns, expected_ns),
+        Of(slot, tenant, deadline_ns, expected_ns) => {
+            arrived(slot, tenant, deadline_ns, expected_ns)
+        }
+        Preempt => Event::Preempted { task, ran_ns },
+        Yield => Event::Yielded { task, ran_ns },
+        Block => Event::Blocked { task, ran_ns },
+        Finish => Event::Finished { task, ran_ns },
+        Wake(slot) => Event::Woken(TaskId(slot)),
+        Cancel(slot) => Event::Finished {
+            task: TaskId(slot),
+            ran_ns: 0,
+        },
+        Run(_) | Pass(_) | Pick(_) | Idle | Turn(_) | Untimed | Bar(_) => {
+            unreachable!("{step:?} is no event")
+        }
+    }
 }
 
 #[test]
