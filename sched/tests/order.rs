@@ -333,6 +333,8 @@ fn wfq_shares_by_weight() {
         // Cancelled from the queue, blocked or running, nobody else is charged.
         (&[1, 1], &[of(0, 0), of(1, 0), of(2, 1), Pick(0), Block, Pick(2), Cancel(0), Run(5), Preempt, Pick(1), Run(5), Preempt, Cancel(2),
                     Pick(1), Cancel(1), Idle, of(3, 1), Pick(3)]),
+        // Who is cancelled while another tenant's task runs does not take that one's slice away.
+        (&[1, 1], &[of(0, 0), of(1, 0), of(2, 1), Pick(0), Block, Pick(2), Cancel(0), Run(50), Preempt, Pick(1), Run(5), Preempt, Pick(1)]),
         // Untold tenants have the default weight, 100.
         (&[200], &[of(0, 0), of(1, 7), Pick(0), Run(6), Preempt, Pick(1), Run(6), Preempt, Pick(0), Run(5), Preempt, Pick(0)]),
     ];
@@ -377,6 +379,8 @@ fn mtds_serves_the_guaranteed_within_their_budget() {
           Pick(1), Run(980), Wake(0), Preempt, Pick(0), Turn(20)],
         // Ties go by arrival, within a tenant and between tenants; a yield lets equals go first.
         &[Of(3, 1, 50, 0), Of(2, 0, 50, 0), Of(1, 1, 50, 0), Pick(3), Yield, Pick(2), Finish, Pick(1), Finish, Pick(3)],
+        // Who is cancelled during a slice does not pay for it, and the one who runs does.
+        &[Of(0, 0, 900, 0), Of(1, 2, 800, 0), Of(2, 2, 850, 0), Pick(0), Cancel(2), Run(20), Preempt, Pick(1)],
         // Cancelled from anywhere, a tenant that has nothing left to run leaves its class.
         &[Of(0, 0, 10, 0), Of(1, 2, 50, 0), Of(2, 0, 60, 0), Cancel(0), Pick(2), Finish, Pick(1), Block, Cancel(1), Idle],
     ];
