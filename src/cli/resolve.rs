@@ -22,6 +22,18 @@ use super::settings::{
 use super::values::{Bytes, Cores, Span, integer, log_filter};
 use crate::config::{Notice, Problem, Problems, nearest};
 
+const PREEMPTIONS: &[(&str, Preemption)] = &[
+    ("signal", Preemption::Signal),
+    ("epoch", Preemption::Epoch),
+    ("off", Preemption::Off),
+];
+
+const PREEMPTION_TRIGGERS: &[(&str, PreemptionTrigger)] = &[
+    ("timer", PreemptionTrigger::Timer),
+    ("listener", PreemptionTrigger::Listener),
+    ("auto", PreemptionTrigger::Auto),
+];
+
 impl Settings {
     /// Resolves the settings from `given` flags, `variables` by name, and the `cores` that may be
     /// used.
@@ -49,22 +61,8 @@ impl Settings {
                 scheduler.name.to_owned()
             }),
             quantum_us: from.integer("quantum-us", 1, 999_999),
-            preemption: from.choice(
-                "preemption",
-                &[
-                    ("signal", Preemption::Signal),
-                    ("epoch", Preemption::Epoch),
-                    ("off", Preemption::Off),
-                ],
-            ),
-            preemption_trigger: from.choice(
-                "preemption-trigger",
-                &[
-                    ("timer", PreemptionTrigger::Timer),
-                    ("listener", PreemptionTrigger::Listener),
-                    ("auto", PreemptionTrigger::Auto),
-                ],
-            ),
+            preemption: from.choice("preemption", PREEMPTIONS),
+            preemption_trigger: from.choice("preemption-trigger", PREEMPTION_TRIGGERS),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
             ring_depth: from.take("ring-depth", |text| {
                 let remedy = || "a power of two from 2 to 65536".to_owned();

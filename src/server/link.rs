@@ -177,6 +177,11 @@ impl WorkerLink {
         !self.answers.is_empty()
     }
 
+    /// What interrupts the worker.
+    pub fn alarm(&self) -> Arc<dyn Interrupt> {
+        self.alarm.clone()
+    }
+
     /// Ends the worker's slice if it is over; says when to look again.
     pub fn expire_if_due(&self, now: Nanos) -> Nanos {
         self.alarm.expire_if_due(now)

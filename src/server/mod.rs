@@ -158,14 +158,11 @@ impl Server {
             };
             pending.push(plan.spawn(&options)?);
         }
-        let (mut links, mut workers, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut links, mut workers) = (Vec::new(), Vec::new());
         for (worker, starting) in pending.into_iter().enumerate() {
             let died = Err("its thread died".to_owned());
             match starting.ready.recv().unwrap_or(died) {
-                Ok(alarm) => {
-                    alarms.push(alarm.clone());
-                    links.push(starting.link.complete(alarm));
-                }
+                Ok(alarm) => links.push(starting.link.complete(alarm)),
                 Err(cause) => {
                     stop_workers(&stop, &links);
                     return Err(StartError::Worker { worker, cause });
@@ -185,6 +182,7 @@ impl Server {
                 return Err(StartError::Thread { what, source });
             }
         };
+        let alarms = links.iter().map(WorkerLink::alarm).collect();
         let dispatcher = Dispatcher::new(routes, links, access);
         let plan = ListenerPlan {
             core: options.listener_core,
