@@ -27,6 +27,7 @@ use std::sync::Arc;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
 
+use crate::bulk::{self, Offsets};
 use crate::cache::{Cache, Key};
 use crate::call::escaped;
 use crate::limits::{TABLE_ELEMENTS_MAX, TABLES_MAX, WASM_PAGE_BYTES};
@@ -42,6 +43,8 @@ pub struct Artifact {
 
 struct Inner {
     code: Code,
+    /// Where in the module the code's instructions are.
+    offsets: Arc<Offsets>,
     origin: Origin,
     memory_min_bytes: u64,
     needs_reactor: bool,
@@ -176,29 +179,41 @@ impl Compiler {
             .as_ref()
             .map(|cache| (cache, Key::new(&self.engine, wasm)));
         if let Some((cache, key)) = &key
-            && let Some(bytes) = cache.read(key)
+            && let Some(mut bytes) = cache.read(key)
+            && let Some(offsets) = Offsets::split(&mut bytes)
         {
             let code = Code::seal(&bytes)?;
             match code.load(&self.engine) {
-                Ok(module) => return self.check(wasm, &module, code, Origin::Cached),
+                Ok(module) => return self.check(wasm, &module, (code, offsets), Origin::Cached),
                 Err(error) => tracing::warn!("compiled code is ignored: {error:#}"),
             }
         }
-        let bytes = self.engine.precompile_module(wasm).map_err(malformed)?;
+        let (mut bytes, offsets) = self.translate(wasm)?;
         let code = Code::seal(&bytes)?;
         let module = code.load(&self.engine).map_err(malformed)?;
-        let artifact = self.check(wasm, &module, code, Origin::Compiled)?;
+        let artifact = self.check(wasm, &module, (code, offsets), Origin::Compiled)?;
         if let Some((cache, key)) = &key {
+            artifact.inner.offsets.append(&mut bytes);
             cache.write(key, &bytes);
         }
         Ok(artifact)
+    }
+
+    /// Compiles the module, as `bulk` has rewritten it. What is wrong with it is said of the original.
+    fn translate(&self, wasm: &[u8]) -> Result<(Vec<u8>, Offsets), LoadError> {
+        let text = |error: wat::Error| LoadError::Malformed(error.to_string());
+        let wasm = wat::parse_bytes(wasm).map_err(text)?;
+        Module::validate(&self.engine, &wasm).map_err(malformed)?;
+        let rewritten = bulk::rewrite(&wasm).map_err(|error| malformed(error.into()))?;
+        let code = self.engine.precompile_module(&rewritten.wasm);
+        Ok((code.map_err(malformed)?, rewritten.offsets))
     }
 
     fn check(
         &self,
         wasm: &[u8],
         module: &Module,
-        code: Code,
+        (code, offsets): (Code, Offsets),
         origin: Origin,
     ) -> Result<Artifact, LoadError> {
         check_imports(&self.engine, &self.linker, module)?;
@@ -212,6 +227,7 @@ impl Compiler {
             .any(|import| wasi::is_environment(import.module(), import.name()));
         let inner = Inner {
             code,
+            offsets: Arc::new(offsets),
             origin,
             memory_min_bytes,
             needs_reactor,
@@ -280,6 +296,10 @@ impl Artifact {
     /// Whether the module may have a start function, which runs before an instance is complete.
     pub(crate) fn has_start(&self) -> bool {
         self.inner.has_start
+    }
+
+    pub(crate) fn offsets(&self) -> &Arc<Offsets> {
+        &self.inner.offsets
     }
 
     pub(crate) fn same(&self, other: &Artifact) -> bool {

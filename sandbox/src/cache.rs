@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
+use crate::bulk;
 use crate::limits::CACHED_BYTES_MAX;
 
 /// A folder of compiled code. See [`crate::Compiler`].
@@ -158,6 +159,7 @@ impl Key {
             .hash(&mut environment);
         let mut digest = Sha256::new();
         digest.update(environment.0.finalize());
+        digest.update(bulk::VERSION.to_le_bytes());
         digest.update(wasm);
         Key(digest.finalize().into())
     }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use wasmtime::{Trap, WasmBacktrace};
 
+use crate::bulk::Offsets;
 use crate::limits::{ARGUMENTS_BYTES_MAX, ARGUMENTS_MAX, REPORT_NAME_CHARS_MAX};
 
 /// One request in the sandbox's eyes. Give the buffers cleared: output is appended.
@@ -49,9 +50,9 @@ pub enum Exit {
     Trapped(TrapReport),
     /// The guest needed more native stack than [`crate::Settings::wasm_stack_bytes`].
     StackLimit(TrapReport),
-    /// The guest trapped after it had been refused memory beyond its limit.
+    /// The guest wanted more memory than its limit.
     MemoryLimit(TrapReport),
-    /// The guest trapped after it had been refused a larger table.
+    /// The guest wanted a larger table than its limit.
     TableLimit(TrapReport),
     /// The guest wrote more than [`crate::FunctionConfig::output_max_bytes`].
     OutputLimit,
@@ -64,7 +65,8 @@ pub enum Exit {
 pub struct TrapReport {
     /// One line: the kind of trap.
     pub summary: String,
-    /// One line for each wasm frame, innermost first; may be empty.
+    /// One line for each wasm frame, innermost first: the function, and where in the module's file. May
+    /// be empty.
     pub backtrace: Vec<String>,
 }
 
@@ -136,41 +138,36 @@ pub(crate) enum End {
     Raised(&'static str),
     #[error("output limit")]
     OutputLimit,
-}
-
-/// What a guest could not grow. It is told so, as the standard has it; most cannot go on then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Memory,
-    Table,
+    #[error("memory of {wanted_bytes} bytes wanted, the limit is {limit_bytes}")]
+    MemoryLimit {
+        wanted_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("table of {wanted} elements wanted, the limit is {limit}")]
+    TableLimit { wanted: usize, limit: usize },
 }
 
 impl Exit {
-    /// This exit of a guest that has been refused what it wanted to grow.
-    pub(crate) fn after(self, refused: Option<Refused>) -> Exit {
-        match (self, refused) {
-            (Exit::Trapped(report), Some(Refused::Memory)) => Exit::MemoryLimit(report),
-            (Exit::Trapped(report), Some(Refused::Table)) => Exit::TableLimit(report),
-            (exit, _) => exit,
-        }
-    }
-
-    /// Reads a wasmtime error that ended `_start` or the module's start function.
-    pub(crate) fn from_error(error: &wasmtime::Error) -> Exit {
+    /// Reads a wasmtime error that ended `_start` or the start function of the module that was rewritten
+    /// as `offsets` say.
+    pub(crate) fn from_error(error: &wasmtime::Error, offsets: &Offsets) -> Exit {
+        let report = || TrapReport::new(error, offsets);
         match error.downcast_ref::<End>() {
             Some(End::Exit(0)) => Exit::Success,
             Some(End::Exit(code)) => Exit::Code(*code),
             Some(End::OutputLimit) => Exit::OutputLimit,
+            Some(End::MemoryLimit { .. }) => Exit::MemoryLimit(report()),
+            Some(End::TableLimit { .. }) => Exit::TableLimit(report()),
             Some(End::Raised(_)) | None => match error.downcast_ref::<Trap>() {
-                Some(Trap::StackOverflow) => Exit::StackLimit(TrapReport::new(error)),
-                _ => Exit::Trapped(TrapReport::new(error)),
+                Some(Trap::StackOverflow) => Exit::StackLimit(report()),
+                _ => Exit::Trapped(report()),
             },
         }
     }
 }
 
 impl TrapReport {
-    fn new(error: &wasmtime::Error) -> TrapReport {
+    fn new(error: &wasmtime::Error, offsets: &Offsets) -> TrapReport {
         let summary = match (error.downcast_ref::<Trap>(), error.downcast_ref::<End>()) {
             (Some(trap), _) => trap.to_string(),
             (None, Some(end)) => end.to_string(),
@@ -178,19 +175,23 @@ impl TrapReport {
         };
         let backtrace = error
             .downcast_ref::<WasmBacktrace>()
-            .map(|trace| trace.frames().iter().map(frame).collect())
-            .unwrap_or_default();
+            .map(|trace| trace.frames().iter())
+            .into_iter()
+            .flatten()
+            .filter(|frame| !offsets.is_appended(frame.func_index()))
+            .map(|it| frame(it, offsets))
+            .collect();
         TrapReport { summary, backtrace }
     }
 }
 
-fn frame(frame: &wasmtime::FrameInfo) -> String {
+fn frame(frame: &wasmtime::FrameInfo, offsets: &Offsets) -> String {
     let name = match frame.func_name() {
         Some(name) => escaped(name),
         None => format!("function {}", frame.func_index()),
     };
     match frame.module_offset() {
-        Some(offset) => format!("{name} at {offset:#x}"),
+        Some(offset) => format!("{name} at {:#x}", offsets.original(offset)),
         None => name,
     }
 }

@@ -18,6 +18,7 @@
 #![deny(unsafe_code)]
 
 mod artifact;
+mod bulk;
 mod cache;
 mod calibrate;
 mod call;

@@ -37,6 +37,10 @@ pub(crate) const TRAMPOLINE_FRAME_BYTES_MAX: usize = 17 << 10;
 /// Elements that a table may have or grow to.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
 
+/// Elements that the pool has room for: one more, so that a table which its module limits can be told from
+/// one that it does not.
+pub(crate) const TABLE_ELEMENTS_POOLED: usize = TABLE_ELEMENTS_MAX + 1;
+
 /// Tables of one module.
 pub(crate) const TABLES_MAX: u32 = 4;
 
@@ -57,6 +61,9 @@ pub(crate) const IOVECS_MAX: u32 = 1024;
 
 /// Random bytes made between two looks at the preemption flag: some tens of microseconds.
 pub(crate) const RANDOM_CHUNK_BYTES: usize = 16 << 10;
+
+/// Bytes that one bulk operation on memory works on before the guest can be preempted.
+pub(crate) const BULK_CHUNK_BYTES: u64 = 64 << 10;
 
 /// What one call into the general WASI implementation may copy or allocate on a guest's behalf.
 pub(crate) const HOST_CALL_BYTES_MAX: usize = 1 << 20;

@@ -464,6 +464,7 @@ impl Function {
             memory_max_bytes: usize::try_from(bytes_max).unwrap_or(usize::MAX),
             output_max_bytes: usize::try_from(config.output_max_bytes).unwrap_or(usize::MAX),
             stderr: config.stderr,
+            offsets: artifact.offsets().clone(),
         };
         let start = module.get_export_index("_start");
         Ok(linker.instantiate_pre(module).map(|instance| Function {
@@ -520,7 +521,6 @@ async fn life(function: Rc<Function>, state: State) -> Outcome {
         }
         Preempted::Never => run(&function, &mut store, None).await,
     };
-    let exit = exit.after(store.data().refused);
     let call = store.data_mut().finish();
     Outcome { call, exit }
 }
@@ -550,7 +550,9 @@ async fn run(
     let inheritance = function.shedding.before(store.engine());
     let instance = match function.instance.instantiate_async(&mut *store).await {
         Ok(instance) => instance,
-        Err(error) if is_guests_doing(&error) => return Exit::from_error(&error),
+        Err(error) if is_guests_doing(&error) => {
+            return Exit::from_error(&error, &function.profile.offsets);
+        }
         Err(error) => return Exit::StartFailed(format!("{error:#}")),
     };
     let start = instance
@@ -566,7 +568,7 @@ async fn run(
     let sheds = inheritance.is_some_and(|before| before.is_too_much(store.engine()));
     let exit = match start.call_async(&mut *store, ()).await {
         Ok(()) => Exit::Success,
-        Err(error) => Exit::from_error(&error),
+        Err(error) => Exit::from_error(&error, &function.profile.offsets),
     };
     if let Some(memory) = function.profile.memory.as_ref().filter(|_| sheds) {
         shed::shed(&instance, memory, store);

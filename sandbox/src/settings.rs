@@ -183,7 +183,7 @@ impl Settings {
             .total_stacks(self.sandboxes_max)
             .max_memories_per_module(1)
             .max_tables_per_module(limits::TABLES_MAX)
-            .table_elements(limits::TABLE_ELEMENTS_MAX)
+            .table_elements(limits::TABLE_ELEMENTS_POOLED)
             .max_memory_size(usize::try_from(self.memory_max_bytes).unwrap_or(usize::MAX))
             .linear_memory_keep_resident(keep_resident_bytes)
             .table_keep_resident(keep_resident_bytes)

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::{Engine, ModuleExport, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-use crate::call::{Call, Refused};
+use crate::bulk::Offsets;
+use crate::call::{Call, End};
+use crate::limits::{TABLE_ELEMENTS_MAX, TABLE_ELEMENTS_POOLED};
 use crate::preempt::signal::Guest;
 use crate::preempt::{Shared, monotonic_ns};
 use crate::runtime::Stderr;
@@ -27,8 +29,6 @@ pub(crate) struct State {
     pub(crate) stdio: Stdio,
     /// The general WASI implementation's context, made when a guest first needs it.
     pub(crate) wasi: Option<Box<WasiP1Ctx>>,
-    /// What the guest last wanted more of than its limit.
-    pub(crate) refused: Option<Refused>,
     finished: bool,
 }
 
@@ -43,6 +43,7 @@ pub(crate) struct Profile {
     pub(crate) memory_max_bytes: usize,
     pub(crate) output_max_bytes: usize,
     pub(crate) stderr: Stderr,
+    pub(crate) offsets: Arc<Offsets>,
 }
 
 /// What is the same for all sandboxes that run in one slot of a worker, one after another.
@@ -67,7 +68,6 @@ impl State {
             stdin_at: 0,
             stdio,
             wasi: None,
-            refused: None,
             finished: false,
         }
     }
@@ -139,30 +139,49 @@ impl Slot {
     }
 }
 
+/// To want more than a limit of ours is the end, at once: few guests check, and fewer go on usefully. Beyond
+/// what the module itself declared the answer is -1, as the standard has it.
 impl ResourceLimiter for State {
     fn memory_growing(
         &mut self,
         _current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let grows = desired <= self.profile.memory_max_bytes;
-        if !grows {
-            self.refused = Some(Refused::Memory);
-        }
-        Ok(grows)
+        let limit = self.profile.memory_max_bytes;
+        allow(desired, maximum, limit, || End::MemoryLimit {
+            wanted_bytes: desired,
+            limit_bytes: limit,
+        })
     }
 
     fn table_growing(
         &mut self,
         _current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let grows = desired <= crate::limits::TABLE_ELEMENTS_MAX;
-        if !grows {
-            self.refused = Some(Refused::Table);
-        }
-        Ok(grows)
+        let limit = TABLE_ELEMENTS_MAX;
+        // Where the module declares none, or a larger one, this is the pool's.
+        let declared = maximum.filter(|maximum| *maximum < TABLE_ELEMENTS_POOLED);
+        allow(desired, declared, limit, || End::TableLimit {
+            wanted: desired,
+            limit,
+        })
+    }
+}
+
+fn allow(
+    desired: usize,
+    declared: Option<usize>,
+    limit: usize,
+    end: impl FnOnce() -> End,
+) -> wasmtime::Result<bool> {
+    if declared.is_some_and(|maximum| desired > maximum) {
+        return Ok(false);
+    }
+    match desired <= limit {
+        true => Ok(true),
+        false => Err(wasmtime::Error::new(end())),
     }
 }

@@ -2,7 +2,7 @@
 
 use sandbox::{Call, Exit, FunctionConfig, Stderr, Step};
 
-use crate::support::{exit, query, run, runtime, runtime_with, talking};
+use crate::support::{exit, query, run, runtime, runtime_as, runtime_with, settings, talking};
 
 #[test]
 fn exit_codes() {
@@ -125,31 +125,70 @@ fn a_stack_has_a_limit() {
     );
 }
 
+/// Wanting too much is the end at once. What the module itself forbids is no concern of ours.
 #[test]
-fn a_trap_for_want_of_memory_is_told_from_others() {
-    let grow = "(drop (memory.grow (i32.const 65535)))";
-    let check = |body: &str, expected: &str| {
-        let got = match exit(&with_body("", body)) {
-            Exit::MemoryLimit(_) => "memory",
-            Exit::TableLimit(_) => "table",
-            Exit::Trapped(_) => "trap",
-            Exit::Success => "success",
+fn to_grow_beyond_a_limit_is_the_end() {
+    let check = |wat: &str, expected: &str| {
+        let got = match exit(wat) {
+            Exit::MemoryLimit(report) | Exit::TableLimit(report) => {
+                assert!(
+                    report.backtrace[0].starts_with("$grows at 0x"),
+                    "{report:?}"
+                );
+                report.summary
+            }
+            Exit::Trapped(report) => report.summary,
+            Exit::Success => "success".to_owned(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(got, expected, "{body}");
+        assert_eq!(got, expected, "{wat}");
     };
-    check(&format!("{grow} unreachable"), "memory");
+    let grows = |items: &str, operation: &str, amount: i64| {
+        format!(
+            r#"(module {items} (func $"$grows" (drop ({operation} ({} {amount})))) (func (export "_start") (call $"$grows")))"#,
+            if items.contains("i64") {
+                "i64.const"
+            } else {
+                "i32.const"
+            },
+        )
+    };
+    let table = "table.grow (ref.null func)";
+    let memory = |wanted: u64| {
+        let limit = sandbox::limits::MEMORY_MAX_BYTES;
+        format!("memory of {wanted} bytes wanted, the limit is {limit}")
+    };
+    let page = 65_536;
+    check(&grows("(memory 1)", "memory.grow", 4095), "success");
     check(
-        &format!("{grow} (i32.store (i32.const -4) (i32.const 1))"),
-        "memory",
+        &grows("(memory 1)", "memory.grow", 4096),
+        &memory(4097 * page),
     );
-    // It may know what to do.
-    check(grow, "success");
-    check("(drop (memory.grow (i32.const 1))) unreachable", "trap");
     check(
-        "(drop (table.grow (ref.null func) (i32.const 1000000))) unreachable",
-        "table",
+        &grows("(memory 1)", "memory.grow", 65_535),
+        &memory(65_536 * page),
     );
+    check(
+        &grows("(memory i64 1)", "memory.grow", 1 << 40),
+        &memory(((1 << 40) + 1) * page),
+    );
+    check(
+        &grows("(memory 1 5000)", "memory.grow", 4999),
+        &memory(5000 * page),
+    );
+    check(&grows("(memory 1 5000)", "memory.grow", 5000), "success");
+    check(&grows("(memory 1 2)", "memory.grow", 2), "success");
+    check(&grows("(table 1 funcref)", table, 19_999), "success");
+    let elements = "table of 20001 elements wanted, the limit is 20000";
+    check(&grows("(table 1 funcref)", table, 20_000), elements);
+    check(&grows("(table 1 2 funcref)", table, 20_000), "success");
+    // In a start function, too.
+    let starts = grows("(memory 1)", "memory.grow", 4096)
+        .replace("(func (exp", r#"(start $"$grows") (func (exp"#);
+    check(&starts, &memory(4097 * page));
+    // And afterwards a trap is no more than a trap.
+    let traps = grows("(memory 1 2)", "memory.grow", 2).replace("(call", "unreachable (call");
+    check(&traps, "wasm trap: wasm `unreachable` instruction executed");
 }
 
 #[test]
@@ -167,6 +206,41 @@ fn a_trap_says_where() {
         .map(|frame| frame.split(" at 0x").next().unwrap_or(""))
         .collect();
     assert_eq!(names, ["inner", "forged\\nline", "function 2"]);
+}
+
+/// Long operations are calls of functions that the module does not have: nobody sees them.
+#[test]
+fn a_trap_says_where_in_the_module_as_it_was() {
+    let wat = |trap: &str| {
+        let wat = format!(
+            r#"(module (memory 1) (global $far (mut i32) (i32.const 65500))
+            (func $before (memory.fill (i32.const 0) (i32.const 1) (global.get $far)))
+            (func $inner {trap})
+            (func (export "_start") (call $before) (call $inner)))"#
+        );
+        wat::parse_str(&wat).expect("it is well formed")
+    };
+    let operation = "(memory.fill (global.get $far) (i32.const 1) (global.get $far))";
+    for trap in ["unreachable", operation] {
+        let wasm = wat(trap);
+        // The name section comes last; before it, the last function begins with its two calls.
+        let code = [0x10, 0x00, 0x10, 0x01, 0x0b];
+        let start = wasm
+            .windows(5)
+            .rposition(|bytes| bytes == code)
+            .expect("a function");
+        // Its length and its locals lie between the two, and the end of the inner one.
+        let length = if trap == operation { 3 } else { 1 };
+        let expected = [
+            format!("inner at {:#x}", start - 3 - length),
+            format!("function 2 at {:#x}", start + 2),
+        ];
+        let outcome = run(&mut runtime_as(&settings(), &[wasm]), 0, Call::default());
+        let Exit::Trapped(report) = outcome.exit else {
+            panic!("did not trap: {trap}");
+        };
+        assert_eq!(report.backtrace, expected, "{trap}");
+    }
 }
 
 #[test]
@@ -223,26 +297,39 @@ fn raised_signals_end_the_guest_or_do_nothing() {
 
 #[test]
 fn memory_grows_to_its_limit_and_no_further() {
-    // Grows page by page, and exits with the number of pages that it got.
-    let wat = talking(
-        r#"(func (export "_start")
-            (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
-            (i32.store (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 4)) (i32.const 1))
-            (call $exit (memory.size)))"#,
-    );
-    let check = |memory_max_bytes: Option<u64>, pages: i32| {
+    // Grows to as many pages as it has arguments, and uses the last byte.
+    let wat = r#"(module
+        (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")
+          (drop (call $sizes (i32.const 32) (i32.const 36)))
+          (loop $more
+            (if (i32.lt_u (memory.size) (i32.load (i32.const 32)))
+              (then
+                (drop (memory.grow (i32.const 1)))
+                (br $more))))
+          (i32.store8 (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 1)) (i32.const 1))))"#;
+    let check = |memory_max_bytes: Option<u64>, pages: usize, is_allowed: bool| {
         let config = FunctionConfig {
             memory_max_bytes,
             ..FunctionConfig::default()
         };
-        let outcome = run(&mut runtime_with(&wat, config), 0, Call::default());
-        assert_eq!(outcome.exit, Exit::Code(pages), "{memory_max_bytes:?}");
+        let call = query(&vec!["x"; pages - 1].join("&"));
+        let exit = run(&mut runtime_with(wat, config), 0, call).exit;
+        let is_right = match is_allowed {
+            true => exit == Exit::Success,
+            false => matches!(exit, Exit::MemoryLimit(_)),
+        };
+        assert!(is_right, "{memory_max_bytes:?} {pages}: {exit:?}");
     };
-    check(None, 4096);
-    check(Some(5 << 16), 5);
-    check(Some((6 << 16) - 1), 5);
-    check(Some(1 << 16), 1);
-    check(Some(u64::MAX), 4096);
+    check(None, 1000, true);
+    check(Some(5 << 16), 5, true);
+    check(Some(5 << 16), 6, false);
+    check(Some((6 << 16) - 1), 5, true);
+    check(Some((6 << 16) - 1), 6, false);
+    check(Some(1 << 16), 1, true);
+    check(Some(1 << 16), 2, false);
+    check(Some(u64::MAX), 1000, true);
 }
 
 #[test]
