@@ -60,6 +60,13 @@ pub fn stack_bytes(spec: &Spec) -> Option<u64> {
     routes(spec).filter_map(|(_, route)| route.stack_size).max()
 }
 
+/// The memory that a spec asks for, of whole pages: likewise.
+pub fn memory_bytes(spec: &Spec) -> Option<u64> {
+    const PAGE_BYTES: u64 = 64 << 10;
+    let asked = routes(spec).filter_map(|(_, route)| route.max_memory_bytes);
+    asked.max().map(|bytes| bytes.next_multiple_of(PAGE_BYTES))
+}
+
 fn routes(spec: &Spec) -> impl Iterator<Item = (usize, &crate::config::Route)> {
     spec.tenants
         .iter()
@@ -117,6 +124,12 @@ pub fn prepare(
             let limit = format!("more than {FUNCTIONS_MAX} routes");
             problems.push(spec.problem(route, limit, "fewer routes, or several servers"));
             break;
+        }
+        let (bytes, bytes_max) = (artifact.memory_min_bytes(), memory_max_bytes(route));
+        if bytes > bytes_max {
+            let error = LoadError::Memory { bytes, bytes_max };
+            problems.push(spec.problem(route, error.to_string(), remedy(&error)));
+            continue;
         }
         by_tenant[tenant].push((route.route.as_str(), table.len() as u16));
         let function = position(
@@ -278,6 +291,7 @@ fn remedy(error: &LoadError) -> String {
         LoadError::Memory { .. } => "a smaller initial memory, or a larger max-memory-bytes",
         LoadError::Memories { .. } => "a module with one memory",
         LoadError::Tables { .. } => "a module with smaller tables",
+        LoadError::Elements { .. } => "a module whose tables are filled by active segments",
         LoadError::Engine(_) | LoadError::Code(_) => {
             "fewer workers or sandboxes; `luge doctor` shows the limits of this machine"
         }
@@ -312,6 +326,12 @@ struct Named {
     function: Function,
 }
 
+/// A route that says nothing gets no more because another does.
+fn memory_max_bytes(route: &crate::config::Route) -> u64 {
+    let default = sandbox::limits::MEMORY_MAX_BYTES;
+    route.max_memory_bytes.unwrap_or(default)
+}
+
 fn function_config(route: &crate::config::Route) -> FunctionConfig {
     let name = route
         .path
@@ -325,7 +345,7 @@ fn function_config(route: &crate::config::Route) -> FunctionConfig {
     FunctionConfig {
         name: name.unwrap_or_default(),
         stderr,
-        memory_max_bytes: route.max_memory_bytes,
+        memory_max_bytes: Some(memory_max_bytes(route)),
         ..FunctionConfig::default()
     }
 }
@@ -358,6 +378,7 @@ fn bind(
         content_type: route.http_resp_content_type.clone(),
         cpu_limit_ns: route.cpu_limit_us.map(us),
         deadline_action: route.deadline_action,
+        debug: route.debug,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::cli::settings::{
 };
 use crate::cli::{Check, Exit, Format, Serve, print};
 use crate::config::{Examined, LoadOptions, Loaded, Problem, Problems, Spec, examine};
-use crate::deployment::{Deployment, prepare, stack_bytes};
+use crate::deployment::{Deployment, memory_bytes, prepare, stack_bytes};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::server::{self, AccessLogTo, Options, Server, StartError};
 use crate::{demo, logging, preemption};
@@ -67,6 +67,7 @@ fn examine_modules(
     let spec = &examined.loaded.spec;
     let sandbox = sandbox::Settings {
         wasm_stack_bytes: stack(spec),
+        memory_max_bytes: memory(spec),
         ..sandbox::Settings::default()
     };
     let prepared = match Compiler::new(&sandbox, None) {
@@ -351,11 +352,18 @@ fn stack(spec: &Spec) -> usize {
         .map_or(default, |bytes| bytes.max(default))
 }
 
+/// What routes ask for beyond what every function gets.
+fn memory(spec: &Spec) -> u64 {
+    let default = sandbox::Settings::default().memory_max_bytes;
+    memory_bytes(spec).map_or(default, |bytes| bytes.max(default))
+}
+
 /// What a server with these settings sets for its sandboxes, before it is fitted to the machine.
 pub fn sandbox_settings(settings: &Settings, spec: &Spec) -> sandbox::Settings {
     sandbox::Settings {
         sandboxes_max: settings.sandboxes_max,
         wasm_stack_bytes: stack(spec),
+        memory_max_bytes: memory(spec),
         preemption: match settings.preemption {
             Preemption::Signal => sandbox::Preemption::Signal,
             Preemption::Epoch => sandbox::Preemption::Epoch,

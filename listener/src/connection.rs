@@ -464,7 +464,7 @@ impl Connection {
             exchange.keep_alive,
             exchange.method != Method::Head,
         );
-        let body_bytes = self.write_error(context.date, refusal, reply);
+        let body_bytes = self.write_error(context.date, refusal, reply, &exchange.report);
         Self::record(context, exchange, body_bytes);
     }
 
@@ -494,7 +494,7 @@ impl Connection {
         let version = head.map_or(Version::Http11, |head| head.version);
         let method = head.map(|head| head.method);
         let reply = (version, stay, method != Some(Method::Head));
-        let body_bytes = self.write_error(context.date, refusal, reply);
+        let body_bytes = self.write_error(context.date, refusal, reply, &[]);
         context.counters.rejected += 1;
         context.service.answered(&Answered {
             request_id: 0,
@@ -510,11 +510,20 @@ impl Connection {
         self.linger = !stay;
     }
 
-    /// A short text for people, without internals. Returns its length.
-    fn write_error(&mut self, date: &str, refusal: &Refusal, reply: (Version, bool, bool)) -> u64 {
-        let (version, keep_alive, send_body) = reply;
-        let reason = refusal.status.phrase();
-        let body_bytes = reason.len() as u64 + 1;
+    /// A report, or, where it is empty, a short text for people, without internals. Returns its length.
+    fn write_error(
+        &mut self,
+        date: &str,
+        refusal: &Refusal,
+        (version, keep_alive, send_body): (Version, bool, bool),
+        report: &[u8],
+    ) -> u64 {
+        let reason = refusal.status.phrase().as_bytes();
+        let body = match report {
+            [] => [reason, b"\n"],
+            report => [report, b""],
+        };
+        let body_bytes = body.iter().map(|part| part.len() as u64).sum();
         let head = ResponseHead {
             status: refusal.status,
             version,
@@ -528,8 +537,8 @@ impl Connection {
         };
         encode_head(&head, &mut self.output);
         if send_body {
-            self.output.extend_from_slice(reason.as_bytes());
-            self.output.push(b'\n');
+            body.iter()
+                .for_each(|part| self.output.extend_from_slice(part));
         }
         body_bytes
     }

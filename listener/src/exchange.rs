@@ -85,6 +85,8 @@ pub struct Exchange {
     pub answer: Vec<u8>,
     /// What the function wrote to its standard error, where it is kept apart.
     pub errors: Vec<u8>,
+    /// The body of an answer that is an error; empty: the words for its status.
+    pub report: Vec<u8>,
     /// When what happened.
     pub timeline: Timeline,
     abandoned: Abandoned,
@@ -129,6 +131,7 @@ impl Exchange {
             status: Status(0),
             answer: Vec::new(),
             errors: Vec::new(),
+            report: Vec::new(),
             timeline: Timeline::default(),
             abandoned: Abandoned::default(),
         })
@@ -184,6 +187,7 @@ impl Exchange {
             &self.body,
             &self.answer,
             &self.errors,
+            &self.report,
         ];
         buffers.into_iter().map(Vec::capacity).sum()
     }
@@ -197,6 +201,7 @@ impl Exchange {
             &mut self.body,
             &mut self.answer,
             &mut self.errors,
+            &mut self.report,
         ] {
             clear(buffer);
         }

@@ -25,12 +25,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use wasmparser::{BinaryReaderError, ElementItems, ElementKind, Operator, Parser, Payload};
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
 
 use crate::bulk::{self, Offsets};
 use crate::cache::{Cache, Key};
 use crate::call::escaped;
-use crate::limits::{TABLE_ELEMENTS_MAX, TABLES_MAX, WASM_PAGE_BYTES};
+use crate::limits::{ELEMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX, WASM_PAGE_BYTES};
 use crate::settings::{EngineError, Settings};
 use crate::state::State;
 use crate::wasi;
@@ -119,6 +120,14 @@ pub enum LoadError {
         /// Minimum of the largest.
         elements: u64,
     },
+    /// Too many elements in passive segments and in such whose place is computed.
+    #[error(
+        "has {count} elements in segments that are set up for every request, more than {ELEMENTS_MAX}"
+    )]
+    Elements {
+        /// How many.
+        count: u64,
+    },
     /// The settings make no engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -204,7 +213,12 @@ impl Compiler {
         let text = |error: wat::Error| LoadError::Malformed(error.to_string());
         let wasm = wat::parse_bytes(wasm).map_err(text)?;
         Module::validate(&self.engine, &wasm).map_err(malformed)?;
-        let rewritten = bulk::rewrite(&wasm).map_err(|error| malformed(error.into()))?;
+        let damaged = |error: BinaryReaderError| malformed(error.into());
+        let count = elements(&wasm).map_err(damaged)?;
+        if count > ELEMENTS_MAX {
+            return Err(LoadError::Elements { count });
+        }
+        let rewritten = bulk::rewrite(&wasm).map_err(damaged)?;
         let code = self.engine.precompile_module(&rewritten.wasm);
         Ok((code.map_err(malformed)?, rewritten.offsets))
     }
@@ -420,6 +434,37 @@ fn may_have_start(wasm: &[u8]) -> bool {
         at += bytes;
     }
     false
+}
+
+/// Counts the elements that are computed for every instance.
+fn elements(wasm: &[u8]) -> Result<u64, BinaryReaderError> {
+    let mut count = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::ElementSection(segments) = payload? else {
+            continue;
+        };
+        for segment in segments {
+            let segment = segment?;
+            let is_computed = match &segment.kind {
+                ElementKind::Declared => false,
+                ElementKind::Passive => true,
+                ElementKind::Active { offset_expr, .. } => {
+                    let mut offset = offset_expr.get_operators_reader();
+                    let first = offset.read()?;
+                    let is_constant =
+                        matches!(first, Operator::I32Const { .. } | Operator::I64Const { .. });
+                    !(is_constant && offset.is_end_then_eof())
+                }
+            };
+            if is_computed {
+                count += u64::from(match segment.items {
+                    ElementItems::Functions(items) => items.count(),
+                    ElementItems::Expressions(_, items) => items.count(),
+                });
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// Checks what the pool could not hold, and gives the memory's minimum in bytes.

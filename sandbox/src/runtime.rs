@@ -448,7 +448,8 @@ impl Function {
         config: &FunctionConfig,
     ) -> Result<wasmtime::Result<Function>, RuntimeError> {
         let bytes = artifact.memory_min_bytes();
-        let bytes_max = config.memory_max_bytes.unwrap_or(settings.memory_max_bytes);
+        let bytes_max = config.memory_max_bytes.unwrap_or(u64::MAX);
+        let bytes_max = bytes_max.min(settings.memory_max_bytes);
         if bytes > bytes_max {
             let function = config.name.clone();
             return Err(RuntimeError::Memory {

@@ -289,6 +289,7 @@ fn route(object: Object<'_, RouteKeys>, path: Option<PathBuf>) -> Route {
         max_memory_bytes: keys.max_memory_bytes,
         cpu_limit_us: keys.cpu_limit_us,
         deadline_action: keys.deadline_action.unwrap_or_default(),
+        debug: keys.debug.unwrap_or_default(),
         pointer: object.at,
         path_position: None,
     }

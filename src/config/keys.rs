@@ -85,7 +85,7 @@ pub(super) struct RouteKeys {
     pub(super) max_body_bytes: Option<u64>,
     /// Where the function's stderr goes. Default: "log".
     pub(super) stderr: Option<Stderr>,
-    /// Bytes of linear memory that a sandbox may have at most.
+    /// Bytes of linear memory that a sandbox may have at most; wanting more ends it. Default: 256 MiB.
     #[schemars(range(min = 65_536, max = 4_294_967_296_u64))]
     pub(super) max_memory_bytes: Option<u64>,
     /// Microseconds of processor time that a request may take; then its sandbox is ended and the
@@ -94,6 +94,9 @@ pub(super) struct RouteKeys {
     pub(super) cpu_limit_us: Option<u64>,
     /// What becomes of a request that is not done relative-deadline-us after its arrival. Default: "none".
     pub(super) deadline_action: Option<DeadlineAction>,
+    /// Whether a client whose request fails is told why: the trap, where in the module, the number of the
+    /// request in the log. For development. Default: false.
+    pub(super) debug: Option<bool>,
 }
 
 /// What becomes of a request that is not done by its deadline.

@@ -251,6 +251,7 @@ fn fault(schema: &Value, value: &RawValue) -> Option<String> {
     let constants = constants(schema);
     let expected = match schema["type"].as_str() {
         _ if !constants.is_empty() => Kind::String,
+        Some("boolean") => Kind::Boolean,
         Some("integer") => Kind::Integer,
         Some("array") => Kind::Array,
         Some("object") => Kind::Object,
@@ -312,6 +313,7 @@ fn wanted(schema: &Value) -> String {
                 wanted(&schema["items"])
             )
         }
+        Some("boolean") => "true or false".to_owned(),
         Some("object") => {
             let required: Vec<_> = names(&schema["required"]).collect();
             format!("an object with {}", required.join(", "))

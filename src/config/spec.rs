@@ -65,6 +65,8 @@ pub struct Route {
     pub cpu_limit_us: Option<u64>,
     /// What becomes of a request that is not done by its deadline; without one, none.
     pub deadline_action: DeadlineAction,
+    /// Whether clients are told why a request has failed.
+    pub debug: bool,
     /// The JSON path of this route, such as `$[0].routes[2]`.
     pub pointer: String,
     /// Where the value of `path` stands in the file.

@@ -1,15 +1,52 @@
-//! From the end of a sandbox to the answer, and to the log what the client is not told.
+//! From the end of a sandbox to the answer, and to the log what the client is not told unless its route is in
+//! development.
 
-use super::ends::Ends;
+use super::ends::{self, Ends};
+use super::routes::Route;
 use crate::limits::STDERR_LINES_MAX;
 use listener::Exchange;
-use sandbox::{Call, Outcome};
+use listener_http::Status;
+use sandbox::{Call, Exit, Outcome};
+use std::fmt::{self, Display, Formatter};
 
 /// Turns what became of the function into an answer.
-pub(super) fn answer(exchange: &mut Exchange, outcome: Outcome, route: &str, ends: &Ends) {
+pub(super) fn answer(exchange: &mut Exchange, outcome: Outcome, route: &Route, ends: &Ends) {
     give_back(exchange, outcome.call);
-    log_errors(exchange, route);
-    exchange.status = ends.finished(outcome.exit, exchange.request_id, route);
+    log_errors(exchange, &route.name);
+    exchange.status = ends.finished(&outcome.exit, exchange.request_id, &route.name);
+    if route.debug {
+        report(exchange, What(&outcome.exit));
+    }
+}
+
+/// What became of a function, as told to a client that may know.
+struct What<'a>(&'a Exit);
+
+/// Tells the client of a route in development why its request has failed.
+pub(super) fn report(exchange: &mut Exchange, what: impl Display) {
+    if exchange.status != Status::OK {
+        let request = exchange.request_id;
+        let text = format!("{what}\nrequest {request}\n");
+        exchange.report.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl Display for What<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(ends::what(self.0))?;
+        match self.0 {
+            Exit::Code(code) => write!(f, ": {code}"),
+            Exit::Success | Exit::OutputLimit | Exit::StartFailed(_) => Ok(()),
+            Exit::Trapped(report)
+            | Exit::StackLimit(report)
+            | Exit::MemoryLimit(report)
+            | Exit::TableLimit(report) => {
+                write!(f, ": {}", report.summary)?;
+                let mut frames = report.backtrace.iter();
+                frames.try_for_each(|frame| write!(f, "\n  {frame}"))
+            }
+        }
+    }
 }
 
 /// The client has gone and the sandbox was dropped: nobody is answered, but the log is.

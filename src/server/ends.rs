@@ -17,6 +17,7 @@ use listener::{Exchange, Timeline};
 use listener_http::Status;
 use sandbox::Exit;
 use sched::Nanos;
+use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a request is over, whether or not its function is.
@@ -87,59 +88,69 @@ impl Verdict {
     }
 }
 
+impl Display for Verdict {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::CpuLimit => "function used up its CPU limit",
+            Verdict::Deadline => "function was not done by its deadline",
+            Verdict::Unstarted => "request had not begun by its deadline",
+        })
+    }
+}
+
+/// How a function ended, in words.
+pub(crate) fn what(exit: &Exit) -> &'static str {
+    match exit {
+        Exit::Success => "function succeeded",
+        Exit::Code(_) => "function exited with a code other than 0",
+        Exit::StartFailed(_) => "no sandbox could be started",
+        Exit::OutputLimit => "function wrote more than its output limit",
+        Exit::Trapped(_) => "function trapped",
+        Exit::StackLimit(_) => "function needed more stack than its limit",
+        Exit::MemoryLimit(_) => "function needed more memory than its limit",
+        Exit::TableLimit(_) => "function needed a larger table than its limit",
+    }
+}
+
 impl Ends {
     /// Counts a verdict and says it in the log.
     pub(crate) fn judged(&self, verdict: Verdict, exchange: &Exchange, route: &Route) {
-        let (counter, what) = match verdict {
-            Verdict::CpuLimit => (&self.cpu_limit, "function used up its CPU limit"),
-            Verdict::Deadline => (&self.deadline, "function was not done by its deadline"),
-            Verdict::Unstarted => (&self.unstarted, "request had not begun by its deadline"),
+        let counter = match verdict {
+            Verdict::CpuLimit => &self.cpu_limit,
+            Verdict::Deadline => &self.deadline,
+            Verdict::Unstarted => &self.unstarted,
         };
         counter.fetch_add(1, Relaxed);
         let (request, route) = (exchange.request_id, &*route.name);
         let ran_us = exchange.timeline.ran_ns / 1000;
-        tracing::warn!(request, route, ran_us, "{what}");
+        tracing::warn!(request, route, ran_us, "{verdict}");
     }
 
     /// Counts how a function ended, says in the log what its client is not told, and gives the answer.
-    pub(crate) fn finished(&self, exit: Exit, request: u64, route: &str) -> Status {
-        let (counter, what, report) = match exit {
+    pub(crate) fn finished(&self, exit: &Exit, request: u64, route: &str) -> Status {
+        let what = what(exit);
+        let (counter, report) = match exit {
             Exit::Success => return Status::OK,
             Exit::Code(code) => {
                 self.exit_codes.fetch_add(1, Relaxed);
-                let what = "function exited with a code other than 0";
                 tracing::warn!(request, route, code, "{what}");
                 return Status::INTERNAL_SERVER_ERROR;
             }
             Exit::StartFailed(cause) => {
                 self.start_failed.fetch_add(1, Relaxed);
-                tracing::error!(request, route, cause, "no sandbox could be started");
+                tracing::error!(request, route, cause, "{what}");
                 return Status::SERVICE_UNAVAILABLE;
             }
             Exit::OutputLimit => {
                 self.output_limit.fetch_add(1, Relaxed);
                 let limit_bytes = sandbox::limits::OUTPUT_MAX_BYTES;
-                tracing::warn!(
-                    request,
-                    route,
-                    limit_bytes,
-                    "function wrote more than its output limit"
-                );
+                tracing::warn!(request, route, limit_bytes, "{what}");
                 return Status::INTERNAL_SERVER_ERROR;
             }
-            Exit::Trapped(report) => (&self.traps, "function trapped", report),
-            Exit::StackLimit(report) => {
-                let what = "function needed more stack than its limit";
-                (&self.stack_limit, what, report)
-            }
-            Exit::MemoryLimit(report) => {
-                let what = "function needed more memory than its limit";
-                (&self.memory_limit, what, report)
-            }
-            Exit::TableLimit(report) => {
-                let what = "function needed a larger table than its limit";
-                (&self.table_limit, what, report)
-            }
+            Exit::Trapped(report) => (&self.traps, report),
+            Exit::StackLimit(report) => (&self.stack_limit, report),
+            Exit::MemoryLimit(report) => (&self.memory_limit, report),
+            Exit::TableLimit(report) => (&self.table_limit, report),
         };
         counter.fetch_add(1, Relaxed);
         let backtrace = report.backtrace.join(", called by ");
@@ -185,6 +196,7 @@ mod tests {
             content_type: None,
             cpu_limit_ns,
             deadline_action,
+            debug: false,
         }
     }
 

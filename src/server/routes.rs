@@ -30,6 +30,8 @@ pub struct Route {
     pub cpu_limit_ns: Option<u64>,
     /// What becomes of a request that is not done by its deadline.
     pub deadline_action: DeadlineAction,
+    /// Whether clients are told why a request has failed.
+    pub debug: bool,
 }
 
 impl Route {

@@ -3,7 +3,7 @@
 //! What runs and for how long is decided in [`crate::worker::Worker`], which the simulator drives in the
 //! same way; this file is what it takes to do so with a real clock, real rings and real sandboxes.
 
-use super::answer::{answer, give_up};
+use super::answer::{answer, give_up, report};
 use super::ends::{self, Ends};
 use super::link::Inbox;
 use super::routes::Routes;
@@ -204,7 +204,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             Step::Finished(outcome) => {
                 exchange.timeline.finished_ns = now;
                 let route = self.routes.route(exchange.route);
-                answer(exchange, outcome, &route.name, &self.settings.ends);
+                answer(exchange, outcome, route, &self.settings.ends);
                 SliceEnd::Finished
             }
             Step::Preempted => {
@@ -243,6 +243,9 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         exchange.status = verdict.status();
         exchange.timeline.finished_ns = now;
         self.settings.ends.judged(verdict, exchange, route);
+        if route.debug {
+            report(exchange, verdict);
+        }
         true
     }
 

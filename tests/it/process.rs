@@ -126,14 +126,8 @@ pub struct Ended {
 impl Serving {
     /// Serves [`spec`] with these arguments and variables.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Serving {
-        // Somebody else may take the port between finding and using it.
-        for _ in 0..10 {
-            match Serving::start_at(free_port(), arguments, variables) {
-                Ok(serving) => return serving,
-                Err(ended) => assert_eq!(ended.code, Some(5), "{}", ended.err),
-            }
-        }
-        panic!("no port stays free");
+        let folder = Folder::new();
+        Serving::somewhere(|port| Serving::command(&folder, port, arguments, variables))
     }
 
     /// The same on this port; how it ended if it does not serve.
@@ -143,11 +137,34 @@ impl Serving {
         variables: &[(&str, &str)],
     ) -> Result<Serving, Ended> {
         let folder = Folder::new();
+        let command = Serving::command(&folder, port, arguments, variables);
+        Serving::of(command, "one", port)
+    }
+
+    fn command(
+        folder: &Folder,
+        port: u16,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Command {
         let path = folder.write("spec.json", &spec(port).to_string());
         let mut command = luge();
         command.arg("serve").arg(path).args(arguments);
         command.envs(variables.iter().copied());
-        Serving::of(command, "one", port)
+        command
+    }
+
+    /// Serves tenant `one` with the command that is made for a port.
+    pub fn somewhere(command: impl Fn(u16) -> Command) -> Serving {
+        // Somebody else may take the port between finding and using it.
+        for _ in 0..10 {
+            let port = free_port();
+            match Serving::of(command(port), "one", port) {
+                Ok(serving) => return serving,
+                Err(ended) => assert_eq!(ended.code, Some(5), "{}", ended.err),
+            }
+        }
+        panic!("no port stays free");
     }
 
     /// Waits until this command serves this tenant on this port; how it ended if it does not.

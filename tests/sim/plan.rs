@@ -120,6 +120,7 @@ pub fn routes() -> Arc<Routes> {
                 content_type: content_type.map(str::to_owned),
                 cpu_limit_ns: None,
                 deadline_action: DeadlineAction::None,
+                debug: false,
             }
         };
     let router = |port| {

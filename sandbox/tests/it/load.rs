@@ -1,10 +1,11 @@
 //! What cannot be a function is refused when it is compiled, with the whole reason.
 
 use sandbox::{
-    Artifact, FunctionConfig, LoadError, Preemption, Runtime, RuntimeError, Settings, compile,
+    Artifact, Call, Exit, FunctionConfig, LoadError, Preemption, Runtime, RuntimeError, Settings,
+    compile,
 };
 
-use crate::support::{artifact, reactor, settings};
+use crate::support::{artifact, reactor, run, settings};
 
 #[track_caller]
 fn check(wat: &str, expected: Option<&str>) {
@@ -234,4 +235,56 @@ fn code_for_other_settings_is_refused() {
         },
         false,
     );
+}
+
+#[test]
+fn proposals_run_or_are_refused_in_words() {
+    for (name, wat, refusal) in crate::proposals::PROPOSALS {
+        match (compile(&settings(), wat.as_bytes()), refusal) {
+            (Ok(artifact), None) => {
+                let functions = [(artifact, FunctionConfig::default())];
+                let runtime = Runtime::new(&settings(), &functions, reactor());
+                let mut runtime = runtime.expect("a runtime");
+                assert_eq!(
+                    run(&mut runtime, 0, Call::default()).exit,
+                    Exit::Success,
+                    "{name}"
+                );
+            }
+            (Err(error), Some(refusal)) => {
+                assert!(error.to_string().contains(refusal), "{name}: {error}");
+            }
+            (got, expected) => panic!("{name}: {got:?} instead of {expected:?}"),
+        }
+    }
+}
+
+/// A module cut anywhere, and one with any byte changed, is refused or runs; nothing panics.
+#[test]
+fn damaged_modules_do_no_harm() {
+    let wat = r#"(module
+        (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
+        (memory 1)
+        (data $passive "0123456789")
+        (func $fill (param i32) (memory.fill (i32.const 0) (local.get 0) (local.get 0)))
+        (func (export "_start")
+          (memory.copy (i32.const 0) (i32.const 1) (memory.size))
+          (memory.init $passive (i32.const 0) (i32.const 0) (i32.const 9))
+          (call $fill (i32.const 7))))"#;
+    let wasm = wat::parse_str(wat).expect("it is well formed");
+    let compiler = sandbox::Compiler::new(&settings(), None).expect("a compiler");
+    let mut compiled = 0;
+    for cut in 0..wasm.len() {
+        compiled += u32::from(compiler.compile(&wasm[..cut]).is_ok());
+    }
+    // Where the name section begins, and at its end.
+    assert!(compiled <= 2, "{compiled}");
+    for at in 0..wasm.len() {
+        for change in [0x01, 0x80, 0xff] {
+            let mut damaged = wasm.clone();
+            damaged[at] ^= change;
+            compiled += u32::from(compiler.compile(&damaged).is_ok());
+        }
+    }
+    assert!(compiled > 2);
 }

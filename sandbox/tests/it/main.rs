@@ -8,6 +8,7 @@ mod host_calls;
 mod kernels;
 mod load;
 mod preemption;
+mod proposals;
 mod reset;
 mod storm;
 mod support;

@@ -57,6 +57,36 @@ fn an_endless_guest_is_stopped_every_slice() {
     }
 }
 
+/// One operation, and no way out of it but between its chunks.
+#[test]
+fn one_long_operation_is_stopped_again_and_again() {
+    let operations = [
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x10000000))",
+        "(memory.copy (i32.const 0x8000000) (i32.const 0) (i32.const 0x8000000))",
+        "(memory.copy (i32.const 0) (i32.const 1) (i32.const 0xfffffff))",
+        "(memory.copy (i32.const 1) (i32.const 0) (i32.const 0xfffffff))",
+    ];
+    for (preemption, operation) in PREEMPTIVE
+        .iter()
+        .flat_map(|mode| operations.map(|operation| (*mode, operation)))
+    {
+        let wat = format!(r#"(module (memory 4096) (func (export "_start") {operation}))"#);
+        let mut runtime = preempting(preemption, &[&wat]);
+        let mut timer = runtime.timer().expect("a timer");
+        runtime.start(0, 0, Call::default(), Waker::noop().clone());
+        let mut preempted = 0;
+        let outcome = loop {
+            match contended(&mut runtime, &mut timer, 0, 100_000) {
+                Step::Finished(outcome) => break outcome,
+                Step::Preempted => preempted += 1,
+                step => panic!("{preemption:?} {operation}: {step:?}"),
+            }
+        };
+        assert_eq!(outcome.exit, Exit::Success, "{preemption:?} {operation}");
+        assert!(preempted >= 3, "{preemption:?} {operation}: {preempted}");
+    }
+}
+
 #[test]
 fn a_start_function_that_never_ends_is_stopped_too() {
     for preemption in PREEMPTIVE {

@@ -50,6 +50,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     (r#"{"stack-size": 1}"#, "stack-size", "range", "16384 to"),
     (r#"{"max-memory-bytes": 1099511627776}"#, "max-memory-bytes", "range", "65536 to 4294967296"),
     (r#"{"cpu-limit-us": 0}"#, "cpu-limit-us", "range", "1 to 86400"),
+    (r#"{"debug": "yes"}"#, "debug", "is a string, not a boolean", "true or false"),
     (r#"{"deadline-action": "kill"}"#, "deadline-action", "no relative-deadline-us", "both keys"),
     (r#"{"deadline-action": "drop"}"#, "deadline-action", "none of the", "\"none\", \"kill\", \"drop-unstarted\""),
     (r#"{"max-body-bytes": "1MB"}"#, "max-body-bytes", "is a string", "an integer, 0"),

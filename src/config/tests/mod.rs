@@ -31,7 +31,7 @@ const WHOLE: &str = r#"[
             "http-resp-content-type": "text/plain", "stack-size": 524288 },
           { "route": "/a/", "path": "a.wasm", "methods": ["GET", "HEAD"], "max-body-bytes": 0,
             "stderr": "body", "max-memory-bytes": 65536, "cpu-limit-us": 1,
-            "relative-deadline-us": 5, "deadline-action": "drop-unstarted" } ] },
+            "relative-deadline-us": 5, "deadline-action": "drop-unstarted", "debug": true } ] },
       { "name": "two", "port": 10011, "replenishment-period-us": 400, "max-budget-us": 1200,
         "routes": [ { "route": "/", "path": "b.wat" } ] } ]"#;
 
@@ -101,6 +101,7 @@ fn whole() -> [Tenant; 2] {
         max_memory_bytes: None,
         cpu_limit_us: None,
         deadline_action: DeadlineAction::None,
+        debug: false,
         pointer: "$[1].routes[0]".to_owned(),
         path_position: position(11, 45),
     };
@@ -126,6 +127,7 @@ fn whole() -> [Tenant; 2] {
         cpu_limit_us: Some(1),
         relative_deadline_us: Some(5),
         deadline_action: DeadlineAction::DropUnstarted,
+        debug: true,
         pointer: "$[0].routes[1]".to_owned(),
         path_position: position(7, 37),
         ..bare.clone()
@@ -281,7 +283,7 @@ fn the_schema() {
     );
     assert_eq!(tenant["required"], json!(["name", "port", "routes"]));
     assert_eq!(route["required"], json!(["route", "path"]));
-    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 13)] {
+    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 14)] {
         assert_eq!(object["additionalProperties"], false);
         let properties = object["properties"].as_object().expect("properties");
         assert_eq!(properties.len(), own + ignored.len());
