@@ -3,11 +3,11 @@
 //!
 //! All problems are collected, as the spec's own are; nothing is served unless there are none.
 
-use crate::config::{Problem, Problems, Router, Spec, Stderr};
+use crate::config::{Abi, Problem, Problems, Router, Spec, Stderr};
 use crate::limits::FUNCTIONS_MAX;
-use crate::server::{Function, Route, Routes};
+use crate::server::{Cgi, Function, Route, Routes};
 use listener_http::Method;
-use sandbox::{Artifact, Compiler, FunctionConfig, LoadError, Origin};
+use sandbox::{Artifact, Compiler, FunctionConfig, LoadError, Origin, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -139,10 +139,9 @@ pub fn prepare(
             function_config(route),
         );
         table.push(bind(
-            &spec.tenants[tenant].name,
-            tenant,
+            (&spec.tenants[tenant].name, tenant),
             route,
-            function,
+            (function, artifact),
             body_max_bytes,
         ));
     }
@@ -344,6 +343,11 @@ fn function_config(route: &crate::config::Route) -> FunctionConfig {
     };
     FunctionConfig {
         name: name.unwrap_or_default(),
+        program: match route.abi {
+            Abi::Sledge => Program::Name,
+            Abi::Wagi => Program::Given,
+        },
+        environment: route.env.0.clone(),
         stderr,
         memory_max_bytes: Some(memory_max_bytes(route)),
         ..FunctionConfig::default()
@@ -351,10 +355,9 @@ fn function_config(route: &crate::config::Route) -> FunctionConfig {
 }
 
 fn bind(
-    tenant: &str,
-    index: usize,
+    (tenant, index): (&str, usize),
     route: &crate::config::Route,
-    function: u16,
+    (function, artifact): (u16, &Artifact),
     body_max_bytes: u64,
 ) -> Route {
     let us = |us: u64| us.saturating_mul(1000);
@@ -379,6 +382,10 @@ fn bind(
         cpu_limit_ns: route.cpu_limit_us.map(us),
         deadline_action: route.deadline_action,
         debug: route.debug,
+        abi: route.abi,
+        cgi: artifact
+            .reads_environment()
+            .then(|| Cgi::new(&route.route, route.pass_authorization)),
     }
 }
 

@@ -15,6 +15,12 @@ pub const WORKER_END_MAX: Duration = Duration::from_secs(1);
 /// Functions (modules) that a server can have: an index travels with each request.
 pub const FUNCTIONS_MAX: usize = u16::MAX as usize;
 
+/// Variables that a route may have of its own.
+pub const ENV_VARIABLES_MAX: usize = 256;
+
+/// Bytes of their names and values together.
+pub const ENV_BYTES_MAX: usize = 256 << 10;
+
 /// How long to try again for a port that is in use.
 pub const ADDRESS_IN_USE_MAX: Duration = Duration::from_millis(500);
 
@@ -32,3 +38,6 @@ pub const LOG_LINES_MAX: usize = 8192;
 
 /// File descriptors that are not connections: ring, bell, sockets, logs, standard streams, module images.
 pub const DESCRIPTORS_RESERVED: usize = 128;
+
+// With what a request adds they fit a guest's memory many times over.
+const _: () = assert!(ENV_BYTES_MAX as u64 * 16 <= sandbox::limits::MEMORY_MAX_BYTES);

@@ -25,6 +25,7 @@ use listener_http::{
     BodyDecoder, CONTINUE, Framing, Head, HeadParser, Method, Parsed, Reject, ResponseHead, Status,
     Version, encode_head,
 };
+use std::net::IpAddr;
 
 /// What a connection needs from around it for one call.
 pub(crate) struct Context<'a, S> {
@@ -58,6 +59,7 @@ pub(crate) enum Overdue {
 
 pub(crate) struct Connection {
     port: u16,
+    client: Option<IpAddr>,
     phase: Phase,
     parser: HeadParser,
     /// Received and not yet consumed, from `consumed` on.
@@ -78,9 +80,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(port: u16, now_ns: u64, settings: &Settings) -> Connection {
+    pub fn new(port: u16, client: Option<IpAddr>, now_ns: u64, settings: &Settings) -> Connection {
         Connection {
             port,
+            client,
             phase: Phase::Head,
             parser: HeadParser::new(),
             input: Vec::new(),
@@ -144,7 +147,7 @@ impl Connection {
         );
         exchange.keep_alive &= !context.settings.draining;
         let refusal = Refusal::new(exchange.status);
-        if exchange.status == Status::OK {
+        if exchange.status == Status::OK || exchange.own_head.is_read() {
             self.write_answer(context, &exchange);
         } else {
             self.write_refusal(context, &exchange, &refusal);
@@ -329,14 +332,17 @@ impl Connection {
         }
         exchange.connection = context.key;
         exchange.port = self.port;
+        exchange.client = self.client;
         exchange.request_id = context.counters.requests;
         exchange.route = target.route;
         exchange.method = head.method;
         exchange.version = head.version;
         exchange.keep_alive = head.keep_alive && !context.settings.draining;
         exchange.head.extend_from_slice(raw);
-        exchange.path = span(raw, head.path);
-        exchange.query = span(raw, head.query);
+        exchange.path = span(raw, head.path.as_bytes());
+        exchange.query = span(raw, head.query.as_bytes());
+        exchange.host = span(raw, head.host.as_bytes());
+        exchange.field_lines = span(raw, head.field_lines());
         if decoder.is_done() {
             return self.submit(context, exchange);
         }
@@ -435,22 +441,38 @@ impl Connection {
     }
 
     fn write_answer<S: Service>(&mut self, context: &mut Context<'_, S>, exchange: &Exchange) {
+        let own = &exchange.own_head;
+        let (status, is_head) = (exchange.status, exchange.method == Method::Head);
+        let body = match status.forbids_content() {
+            true => &[],
+            false => exchange.answer_body(),
+        };
+        // What a GET would have is not known, where the function made no body for good reason (RFC 9110 §8.6).
+        let is_unknown = own.is_read() && body.is_empty() && is_head;
+        let has_length = status != Status::NOT_MODIFIED && !is_unknown;
+        let reason = &exchange.answer[own.reason.clone()];
+        let content_type = match own.fields().has_content_type() {
+            true => None,
+            false => context.service.content_type(exchange.route),
+        };
         let head = ResponseHead {
-            status: exchange.status,
+            status,
+            reason: (!reason.is_empty()).then_some(reason),
             version: exchange.version,
             keep_alive: exchange.keep_alive,
-            content_type: context.service.content_type(exchange.route),
-            content_length: exchange.answer.len() as u64,
+            content_type,
+            content_length: has_length.then_some(body.len() as u64),
             retry_after_s: None,
             allow: None,
             date: context.date,
             extra: &[],
+            lines: Some(own.fields()),
         };
         encode_head(&head, &mut self.output);
-        if exchange.method != Method::Head {
-            self.output.extend_from_slice(&exchange.answer);
+        if !is_head {
+            self.output.extend_from_slice(body);
         }
-        Self::record(context, exchange, exchange.answer.len() as u64);
+        Self::record(context, exchange, body.len() as u64);
     }
 
     fn write_refusal<S: Service>(
@@ -499,6 +521,7 @@ impl Connection {
         context.service.answered(&Answered {
             request_id: 0,
             port: self.port,
+            client: self.client,
             method,
             path: head.map_or(&[], |head| head.path.as_bytes()),
             query: head.map_or(&[], |head| head.query.as_bytes()),
@@ -526,14 +549,16 @@ impl Connection {
         let body_bytes = body.iter().map(|part| part.len() as u64).sum();
         let head = ResponseHead {
             status: refusal.status,
+            reason: None,
             version,
             keep_alive,
             content_type: Some("text/plain"),
-            content_length: body_bytes,
+            content_length: Some(body_bytes),
             retry_after_s: refusal.retry_after_s,
             allow: refusal.allow.as_deref(),
             date,
             extra: &[],
+            lines: None,
         };
         encode_head(&head, &mut self.output);
         if send_body {
@@ -544,7 +569,7 @@ impl Connection {
     }
 }
 
-fn span(raw: &[u8], part: &str) -> std::ops::Range<usize> {
+fn span(raw: &[u8], part: &[u8]) -> std::ops::Range<usize> {
     // The empty query and the path of `http://host` may point outside of the head: they are empty or "/".
     let from = (part.as_ptr() as usize).wrapping_sub(raw.as_ptr() as usize);
     if from <= raw.len() && from + part.len() <= raw.len() {

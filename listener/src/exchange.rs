@@ -4,7 +4,8 @@
 //! server moves one pointer over each ring and allocates nothing. Whoever holds the box holds the
 //! request: it can be neither lost nor answered twice.
 
-use listener_http::{Method, Status, Version};
+use listener_http::{CgiHead, Fields, Method, Status, Version};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +52,8 @@ pub struct Exchange {
     pub connection: ConnectionKey,
     /// Index of the port that it came in on.
     pub port: u16,
+    /// The client's address; none if it had gone before it was looked at.
+    pub client: Option<IpAddr>,
     /// Bytes reserved for its body.
     reserved_bytes: u64,
     /// Counts the requests of this server; names the request in logs.
@@ -73,6 +76,10 @@ pub struct Exchange {
     pub path: Range<usize>,
     /// The query's bytes within `head`, without the question mark.
     pub query: Range<usize>,
+    /// The bytes of host and port within `head`; see [`listener_http::Head::host`].
+    pub host: Range<usize>,
+    /// The bytes of the field lines within `head`.
+    pub field_lines: Range<usize>,
     /// A buffer for the function's arguments, filled and emptied by the worker.
     pub arguments: Vec<u8>,
     /// A buffer for the function's environment, filled and emptied by the worker.
@@ -81,8 +88,10 @@ pub struct Exchange {
     pub body: Vec<u8>,
     /// The answer's status; whoever answers sets it.
     pub status: Status,
-    /// The answer's body.
+    /// The answer's body; before it the head that the function wrote, if `own_head` was read from it.
     pub answer: Vec<u8>,
+    /// What the function says of its answer beside the body.
+    pub own_head: CgiHead,
     /// What the function wrote to its standard error, where it is kept apart.
     pub errors: Vec<u8>,
     /// The body of an answer that is an error; empty: the words for its status.
@@ -114,6 +123,7 @@ impl Exchange {
                 generation: 0,
             },
             port: 0,
+            client: None,
             reserved_bytes: 0,
             request_id: 0,
             sequence: 0,
@@ -125,11 +135,14 @@ impl Exchange {
             head: Vec::new(),
             path: 0..0,
             query: 0..0,
+            host: 0..0,
+            field_lines: 0..0,
             arguments: Vec::new(),
             environment: Vec::new(),
             body: Vec::new(),
             status: Status(0),
             answer: Vec::new(),
+            own_head: CgiHead::default(),
             errors: Vec::new(),
             report: Vec::new(),
             timeline: Timeline::default(),
@@ -142,6 +155,7 @@ impl Exchange {
         Answered {
             request_id: self.request_id,
             port: self.port,
+            client: self.client,
             method: Some(self.method),
             path: self.path(),
             query: self.query(),
@@ -170,6 +184,21 @@ impl Exchange {
         &self.head[self.query.clone()]
     }
 
+    /// Host and port as sent; empty if HTTP/1.0 gave none.
+    pub fn host(&self) -> &[u8] {
+        &self.head[self.host.clone()]
+    }
+
+    /// The header fields as sent.
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::new(&self.head[self.field_lines.clone()])
+    }
+
+    /// The answer without the head that the function wrote.
+    pub fn answer_body(&self) -> &[u8] {
+        &self.answer[self.own_head.body_at..]
+    }
+
     /// Whether the client has gone.
     pub fn is_abandoned(&self) -> bool {
         self.abandoned.is_set()
@@ -189,7 +218,8 @@ impl Exchange {
             &self.errors,
             &self.report,
         ];
-        buffers.into_iter().map(Vec::capacity).sum()
+        let bytes: usize = buffers.into_iter().map(Vec::capacity).sum();
+        bytes + self.own_head.fields().capacity_bytes()
     }
 
     /// Forgets the request, keeps its buffers unless they are large.
@@ -205,8 +235,11 @@ impl Exchange {
         ] {
             clear(buffer);
         }
+        self.own_head.clear();
         self.path = 0..0;
         self.query = 0..0;
+        self.host = 0..0;
+        self.field_lines = 0..0;
         self.status = Status(0);
         self.timeline = Timeline::default();
         if self.abandoned.is_set() {

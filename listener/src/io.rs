@@ -7,6 +7,7 @@
 //! received bytes stay the other side's and are borrowed between [`Io::buffer`] and [`Io::release`].
 
 use crate::exchange::ConnectionKey;
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub trait Io {
     fn accept(&mut self, port: u16);
     /// Stops accepting on all ports and closes the listening sockets.
     fn stop_accepting(&mut self);
+    /// The address of the other side of a connection that was accepted; none if it has gone.
+    fn peer(&mut self, fd: RawFd) -> Option<IpAddr>;
     /// Receives until the end, an error, or [`Io::stop_receiving`].
     fn receive(&mut self, key: ConnectionKey, fd: RawFd);
     /// Ends a receive; it completes as [`Received::Stopped`] unless it has completed otherwise.

@@ -264,8 +264,9 @@ impl<I: Io, S: Service> Listener<I, S> {
             self.generations.push(0);
         }
         self.generations[index] = self.generations[index].wrapping_add(1);
+        let client = self.io.peer(fd);
         self.slots.insert(Slot {
-            connection: Connection::new(port, self.time.now_ns, &self.settings),
+            connection: Connection::new(port, client, self.time.now_ns, &self.settings),
             fd,
             generation: self.generations[index],
             receiving: false,

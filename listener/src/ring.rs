@@ -26,7 +26,8 @@ use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use slab::Slab;
 use std::collections::VecDeque;
-use std::net::TcpListener;
+use std::mem::ManuallyDrop;
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -423,6 +424,13 @@ impl Drop for Ring {
     }
 }
 
+/// A multishot accept has no room for addresses of its own: one would be overwritten by the next.
+fn peer(fd: RawFd) -> Option<IpAddr> {
+    // SAFETY: the descriptor is open until `close`; the stream that borrows it here is never dropped.
+    let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(fd) });
+    Some(stream.peer_addr().ok()?.ip().to_canonical())
+}
+
 impl Io for Ring {
     fn accept(&mut self, port: u16) {
         let Some(socket) = self.listening.get(usize::from(port)) else {
@@ -452,6 +460,10 @@ impl Io for Ring {
         if !handed_over {
             std::mem::forget(sockets);
         }
+    }
+
+    fn peer(&mut self, fd: RawFd) -> Option<IpAddr> {
+        peer(fd)
     }
 
     fn receive(&mut self, key: ConnectionKey, fd: RawFd) {

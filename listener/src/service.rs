@@ -2,6 +2,7 @@
 
 use crate::exchange::{ConnectionKey, Exchange, Timeline};
 use listener_http::{Head, Method, Status};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where a request goes.
@@ -46,6 +47,8 @@ pub struct Answered<'a> {
     pub request_id: u64,
     /// The port it came in on.
     pub port: u16,
+    /// The client's address; none if it had gone before it was looked at.
+    pub client: Option<IpAddr>,
     /// Its method, where it could be parsed.
     pub method: Option<Method>,
     /// Its path as sent.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::env::{self, Environment, Sources};
 use super::json;
 use super::keys::{
-    DeadlineAction, ROUTE_IGNORED, RouteKeys, TENANT_IGNORED, TenantKeys, WITHOUT_EFFECT,
+    Abi, DeadlineAction, ROUTE_IGNORED, RouteKeys, Stderr, TENANT_IGNORED, TenantKeys,
+    WITHOUT_EFFECT,
 };
 use super::methods::Methods;
 use super::read::{Object, Reader, Shape};
@@ -24,6 +26,8 @@ pub(super) struct Checker<'a, 's, R> {
     pub(super) schema: &'s Value,
     /// The module for a path of the spec, or what is wrong with it.
     pub(super) resolve: R,
+    /// Where the secrets come from that variables refer to.
+    pub(super) sources: Sources<'s>,
     /// Where the value of `path` begins in the text, for each route in order.
     pub(super) path_offsets: Vec<Option<usize>>,
 }
@@ -80,11 +84,13 @@ where
             self.check_route(&object, &mut seen);
             self.check_content_type(&object);
             self.check_deadline(&object);
+            self.check_abi(&object);
             self.note_without_effect(&object);
             let path = self.module(&object);
             let offset = |value| json::offset(self.reader.text, value);
             self.path_offsets.push(object.value("path").map(offset));
-            routes.push(route(object, path));
+            let env = self.environment(&object);
+            routes.push(route(object, path, env));
         }
         routes
     }
@@ -195,6 +201,21 @@ where
         }
     }
 
+    fn check_abi(&mut self, route: &Object<'a, RouteKeys>) {
+        let keys = &route.keys;
+        if keys.abi == Some(Abi::Wagi) && keys.stderr == Some(Stderr::Body) {
+            let problem = "with \"abi\": \"wagi\" it would get into the header";
+            self.reader
+                .problem_with(route, "stderr", problem, "\"log\" or \"drop\"");
+        }
+    }
+
+    fn environment(&mut self, route: &Object<'a, RouteKeys>) -> Environment {
+        let value = route.keys.env.and_then(|_| route.value("env"));
+        let read = |value| env::read(&mut self.reader, &route.member("env"), value, &self.sources);
+        value.map(read).unwrap_or_default()
+    }
+
     /// RFC 9110 §5.5: visible characters, blanks and tabs between them.
     fn check_content_type(&mut self, route: &Object<'a, RouteKeys>) {
         let Some(value) = &route.keys.http_resp_content_type else {
@@ -271,7 +292,7 @@ fn tenant(object: Object<'_, TenantKeys<'_>>, routes: Vec<Route>) -> Tenant {
 }
 
 /// As [`tenant`].
-fn route(object: Object<'_, RouteKeys>, path: Option<PathBuf>) -> Route {
+fn route(object: Object<'_, RouteKeys>, path: Option<PathBuf>, env: Environment) -> Route {
     let keys = object.keys;
     let written = keys.route.unwrap_or_default();
     let canonical = router::canonical(&written);
@@ -290,6 +311,9 @@ fn route(object: Object<'_, RouteKeys>, path: Option<PathBuf>) -> Route {
         cpu_limit_us: keys.cpu_limit_us,
         deadline_action: keys.deadline_action.unwrap_or_default(),
         debug: keys.debug.unwrap_or_default(),
+        env,
+        abi: keys.abi.unwrap_or_default(),
+        pass_authorization: keys.pass_authorization.unwrap_or_default(),
         pointer: object.at,
         path_position: None,
     }

@@ -5,9 +5,12 @@
 //! remedies. Whatever a schema cannot say (equal ports, files that are missing) is in
 //! [`super::check`].
 
+use std::collections::BTreeMap;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -97,6 +100,26 @@ pub(super) struct RouteKeys {
     /// Whether a client whose request fails is told why: the trap, where in the module, the number of the
     /// request in the log. For development. Default: false.
     pub(super) debug: Option<bool>,
+    /// Variables of the function's environment, beside those of CGI/1.1 that the request sets. A value may hold
+    /// ${file:PATH} (relative to the spec, without one newline at the end) and ${env:NAME} (of the server's own
+    /// environment), resolved when the spec is loaded; $$ is a dollar sign.
+    #[schemars(with = "Option<BTreeMap<String, String>>", extend("writeOnly" = true, "propertyNames" = json!({ "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })))]
+    pub(super) env: Option<IgnoredAny>,
+    /// How the function is spoken to. Default: "sledge".
+    pub(super) abi: Option<Abi>,
+    /// Whether the function sees the Authorization field as HTTP_AUTHORIZATION. Default: false.
+    pub(super) pass_authorization: Option<bool>,
+}
+
+/// How a function is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Abi {
+    /// As SLEdge does: its arguments are the query's parts, its output is the response's body.
+    #[default]
+    Sledge,
+    /// By WAGI: its first argument is the path, its output is a CGI response (RFC 3875 §6) with header and body.
+    Wagi,
 }
 
 /// What becomes of a request that is not done by its deadline.

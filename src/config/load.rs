@@ -5,11 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::check::Checker;
+use super::env::Sources;
 use super::json;
 use super::keys::schema;
 use super::problem::{Cursor, Notice, Position, Problem, Problems};
 use super::read::Reader;
 use super::spec::Spec;
+use crate::limits::ENV_BYTES_MAX;
 
 /// Bytes of a spec file at most.
 const SPEC_BYTES_MAX: u64 = 16 << 20;
@@ -134,10 +136,16 @@ pub fn examine_text(
     if options.allow_port_zero {
         schema["items"]["properties"]["port"]["minimum"] = 0.into();
     }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let sources = Sources {
+        file: &|path| read_secret(&folder.join(path)),
+        variable: &variable,
+    };
     let mut checker = Checker {
         reader: Reader::new(file, text),
         schema: &schema,
         resolve,
+        sources,
         path_offsets: Vec::new(),
     };
     let mut tenants = checker.tenants(root);
@@ -184,11 +192,12 @@ fn read_text(path: &Path) -> Result<String, Problems> {
 const A_FILE: &str = "the path of a spec file: a JSON array of tenants";
 
 fn not_json(file: &Path, text: &str, position: Position, reason: &str) -> Problem {
+    // With the variables of a function there may be secrets in it.
     let line = text.lines().nth(position.line - 1).unwrap_or_default();
     let remedy =
         "JSON (RFC 8259): no comments, no comma after the last entry, strings in double quotes";
     Problem::in_file(file, "$", format!("not JSON: {reason}"), remedy)
-        .with_value(line)
+        .with_value(if text.contains("env\"") { "" } else { line })
         .with_position(Some(position))
 }
 
@@ -207,6 +216,28 @@ fn open(path: &Path) -> Result<File, String> {
         return Err("is not a regular file".to_owned());
     }
     File::open(path).map_err(|error| says(&error))
+}
+
+/// The text of a file that is put into a variable; else why not, as the rest of a sentence.
+fn read_secret(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .take(ENV_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| says(&error))?;
+    if bytes.len() > ENV_BYTES_MAX {
+        return Err(format!("has more than {ENV_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+}
+
+/// A variable of this process.
+fn variable(name: &str) -> Result<String, String> {
+    // What is no name would panic.
+    let is_name = !name.contains(['=', '\0']);
+    let value = is_name.then(|| std::env::var_os(name)).flatten();
+    let value = value.ok_or_else(|| "is not set".to_owned())?;
+    value.into_string().map_err(|_| "is not UTF-8".to_owned())
 }
 
 fn says(error: &std::io::Error) -> String {

@@ -14,6 +14,7 @@
 //! sockets, and the server's own settings (`crate::cli`).
 
 mod check;
+mod env;
 mod json;
 mod keys;
 mod load;
@@ -25,7 +26,8 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{DeadlineAction, Stderr, schema};
+pub use env::Environment;
+pub use keys::{Abi, DeadlineAction, Stderr, schema};
 pub use load::{Examined, LoadOptions, Loaded, examine, examine_text, load, load_from, load_with};
 pub use methods::{Method, Methods};
 pub use problem::{Notice, Position, Problem, Problems, nearest};

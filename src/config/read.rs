@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::json::{self, Kind};
 use super::problem::{Cursor, Notice, Problem, Problems, nearest};
 
+/// How the JSON path of a route's variables ends, whose values are not shown.
+const SECRET: &str = ".env";
+
 /// Keys of one object at most, known and unknown.
 const KEYS_MAX: usize = 256;
 
@@ -83,7 +86,34 @@ impl<'a> Reader<'a> {
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        let problem = Problem::in_file(self.file, at, problem, remedy).with_value(value.get());
+        let at = at.into();
+        // An object may hold secrets, under a key of whatever name.
+        let is_secret = value.get().contains('{') || at.ends_with(SECRET);
+        let shown = if is_secret { "" } else { value.get() };
+        self.part(at, value, shown, problem, remedy);
+    }
+
+    /// Adds a problem with `value`, which is secret: it is not shown.
+    pub(super) fn secret(
+        &mut self,
+        at: impl Into<String>,
+        value: &RawValue,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.part(at, value, "", problem, remedy);
+    }
+
+    /// Adds a problem with `value`, of which only `part` is shown.
+    pub(super) fn part(
+        &mut self,
+        at: impl Into<String>,
+        value: &RawValue,
+        part: &str,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let problem = Problem::in_file(self.file, at, problem, remedy).with_value(part);
         self.problems
             .push((json::offset(self.text, value), problem));
     }
@@ -314,6 +344,7 @@ fn wanted(schema: &Value) -> String {
             )
         }
         Some("boolean") => "true or false".to_owned(),
+        Some("object") if schema["required"].is_null() => "an object of strings".to_owned(),
         Some("object") => {
             let required: Vec<_> = names(&schema["required"]).collect();
             format!("an object with {}", required.join(", "))

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::keys::{DeadlineAction, Stderr};
+use super::env::Environment;
+use super::keys::{Abi, DeadlineAction, Stderr};
 use super::methods::Methods;
 use super::problem::{Position, Problem};
 
@@ -67,6 +68,12 @@ pub struct Route {
     pub deadline_action: DeadlineAction,
     /// Whether clients are told why a request has failed.
     pub debug: bool,
+    /// The function's own variables, with all references resolved.
+    pub env: Environment,
+    /// How the function is spoken to.
+    pub abi: Abi,
+    /// Whether the function sees the `Authorization` field.
+    pub pass_authorization: bool,
     /// The JSON path of this route, such as `$[0].routes[2]`.
     pub pointer: String,
     /// Where the value of `path` stands in the file.

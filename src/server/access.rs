@@ -11,6 +11,7 @@ use listener_http::Method;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -42,6 +43,7 @@ struct Record {
     at: SystemTime,
     request_id: u64,
     port: u16,
+    client: Option<IpAddr>,
     method: Option<Method>,
     path: Box<[u8]>,
     query: Box<[u8]>,
@@ -60,6 +62,8 @@ struct Line<'a> {
     request: u64,
     tenant: &'a str,
     port: u16,
+    /// Its address; null if it had gone before it was looked at.
+    client: Option<IpAddr>,
     method: &'a str,
     path: &'a str,
     query: &'a str,
@@ -105,6 +109,7 @@ impl AccessLog {
             at: SystemTime::now(),
             request_id: answered.request_id,
             port: answered.port,
+            client: answered.client,
             method: answered.method,
             path: answered.path.into(),
             query: answered.query.into(),
@@ -171,6 +176,7 @@ impl Record {
             request: self.request_id,
             tenant: &address.0,
             port: address.1.port(),
+            client: self.client,
             method: self.method.map_or("-", Method::as_str),
             path: if path.is_empty() { "-" } else { &path },
             query: &query,
@@ -193,10 +199,11 @@ impl Record {
 
 impl Line<'_> {
     fn write(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        let client = self.client.map_or("-".to_owned(), |it| it.to_string());
         let mark = if self.query.is_empty() { "" } else { "?" };
         writeln!(
             out,
-            "{} {}:{} #{} {} {}{mark}{} {} {} B, {:.1} us (queued {:.1}, ran {:.1}, {} preemptions)",
+            "{} {}:{} {client} #{} {} {}{mark}{} {} {} B, {:.1} us (queued {:.1}, ran {:.1}, {} preemptions)",
             self.time,
             self.tenant,
             self.port,

@@ -3,6 +3,7 @@
 
 use super::ends::{self, Ends};
 use super::routes::Route;
+use crate::config::Abi;
 use crate::limits::STDERR_LINES_MAX;
 use listener::Exchange;
 use listener_http::Status;
@@ -14,7 +15,11 @@ pub(super) fn answer(exchange: &mut Exchange, outcome: Outcome, route: &Route, e
     give_back(exchange, outcome.call);
     log_errors(exchange, &route.name);
     exchange.status = ends.finished(&outcome.exit, exchange.request_id, &route.name);
-    if route.debug {
+    if exchange.status == Status::OK && route.abi == Abi::Wagi {
+        let status = exchange.own_head.read(&exchange.answer);
+        exchange.status =
+            status.unwrap_or_else(|error| ends.not_cgi(error, exchange.request_id, &route.name));
+    } else if route.debug {
         report(exchange, What(&outcome.exit));
     }
 }

@@ -6,6 +6,7 @@
 //! | end | answer | because |
 //! | --- | --- | --- |
 //! | trap, exit code, stack, memory, table, output, CPU limit | 500 | the function is at fault |
+//! | no CGI response where one is due (`abi: wagi`) | 502 | the function is at fault as a gateway's other side |
 //! | deadline, started | 504 | it was not done in time |
 //! | deadline, not started | 503 | the server was not; another try may find it idle |
 //!
@@ -14,7 +15,7 @@
 use super::routes::Route;
 use crate::config::DeadlineAction;
 use listener::{Exchange, Timeline};
-use listener_http::Status;
+use listener_http::{CgiError, Status};
 use sandbox::Exit;
 use sched::Nanos;
 use std::fmt::{self, Display, Formatter};
@@ -44,6 +45,7 @@ pub struct Ends {
     deadline: AtomicU64,
     unstarted: AtomicU64,
     start_failed: AtomicU64,
+    not_cgi: AtomicU64,
 }
 
 /// The verdict on a request whose turn it is, or that has had it.
@@ -126,6 +128,14 @@ impl Ends {
         tracing::warn!(request, route, ran_us, "{verdict}");
     }
 
+    /// Counts an answer that is no CGI response, says so in the log, and gives the answer instead.
+    pub(crate) fn not_cgi(&self, error: CgiError, request: u64, route: &str) -> Status {
+        self.not_cgi.fetch_add(1, Relaxed);
+        let cause = error.reason();
+        tracing::warn!(request, route, cause, "function wrote no CGI response");
+        Status::BAD_GATEWAY
+    }
+
     /// Counts how a function ended, says in the log what its client is not told, and gives the answer.
     pub(crate) fn finished(&self, exit: &Exit, request: u64, route: &str) -> Status {
         let what = what(exit);
@@ -172,6 +182,7 @@ impl Ends {
             deadline = of(&self.deadline),
             unstarted = of(&self.unstarted),
             start_failed = of(&self.start_failed),
+            not_cgi = of(&self.not_cgi),
             "functions that did not end well"
         );
     }
@@ -180,6 +191,7 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Abi;
 
     const ARRIVED_NS: Nanos = 1_000;
 
@@ -197,6 +209,8 @@ mod tests {
             cpu_limit_ns,
             deadline_action,
             debug: false,
+            abi: Abi::default(),
+            cgi: None,
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod answer;
+mod cgi;
 mod dispatch;
 mod ends;
 mod link;
@@ -22,6 +23,7 @@ mod wakes;
 mod work;
 
 pub use access::{AccessLog, AccessLogTo, Format};
+pub use cgi::{Cgi, VARIABLES as CGI_VARIABLES};
 pub use dispatch::Dispatcher;
 pub use ends::Ends;
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
@@ -142,7 +144,8 @@ impl Server {
         let stop = Arc::new(AtomicBool::new(false));
         let drain = Arc::new(AtomicBool::new(false));
         let sleep = Arc::new(ListenerSleep::default());
-        let routes = Arc::new(deployment.routes);
+        let bound = addresses.iter().map(|(_, address)| *address).collect();
+        let routes = Arc::new(deployment.routes.bound_to(bound));
         let functions = Arc::new(deployment.functions);
         let ends = Arc::new(Ends::default());
         let mut pending = Vec::new();

@@ -1,8 +1,10 @@
 //! Which function answers which request: the routes of all tenants as the listener looks them up.
 
-use crate::config::{DeadlineAction, Router};
+use super::cgi::Cgi;
+use crate::config::{Abi, DeadlineAction, Router};
 use listener::{Refusal, Target};
 use listener_http::{Head, Method, Status};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// One route, as the data path sees it.
@@ -32,6 +34,10 @@ pub struct Route {
     pub deadline_action: DeadlineAction,
     /// Whether clients are told why a request has failed.
     pub debug: bool,
+    /// How the function is spoken to.
+    pub abi: Abi,
+    /// What its environment is made of; none if it cannot see any.
+    pub cgi: Option<Cgi>,
 }
 
 impl Route {
@@ -48,12 +54,32 @@ impl Route {
 pub struct Routes {
     routes: Vec<Route>,
     ports: Vec<Router>,
+    /// Where each port listens.
+    addresses: Vec<SocketAddr>,
 }
 
 impl Routes {
     /// `ports` holds a router over indices into `routes` for each listening socket.
     pub fn new(routes: Vec<Route>, ports: Vec<Router>) -> Routes {
-        Routes { routes, ports }
+        let unbound = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let addresses = vec![unbound; ports.len()];
+        Routes {
+            routes,
+            ports,
+            addresses,
+        }
+    }
+
+    /// The same, with the addresses that the ports have got.
+    #[must_use]
+    pub fn bound_to(self, addresses: Vec<SocketAddr>) -> Routes {
+        assert_eq!(addresses.len(), self.ports.len(), "one for each port");
+        Routes { addresses, ..self }
+    }
+
+    /// Where a port listens.
+    pub fn address(&self, port: u16) -> SocketAddr {
+        self.addresses[usize::from(port)]
     }
 
     /// How many there are.

@@ -4,6 +4,7 @@
 //! same way; this file is what it takes to do so with a real clock, real rings and real sandboxes.
 
 use super::answer::{answer, give_up, report};
+use super::cgi::{self, Request};
 use super::ends::{self, Ends};
 use super::link::Inbox;
 use super::routes::Routes;
@@ -286,16 +287,21 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         let exchange = self.worker.job_mut(task);
         exchange.timeline.started_ns = now;
         let mut arguments = std::mem::take(&mut exchange.arguments);
-        sandbox::push_arguments(exchange.query(), &mut arguments);
+        let mut environment = std::mem::take(&mut exchange.environment);
+        let route = self.routes.route(exchange.route);
+        cgi::push_arguments(exchange, route.abi, &mut arguments);
+        if let Some(cgi) = &route.cgi {
+            let request = Request::of(exchange, self.routes.address(exchange.port));
+            cgi.push_environment(&request, &mut environment);
+        }
         let call = Call {
             arguments,
-            environment: std::mem::take(&mut exchange.environment),
+            environment,
             stdin: std::mem::take(&mut exchange.body),
             stdout: std::mem::take(&mut exchange.answer),
             stderr: std::mem::take(&mut exchange.errors),
             request_id: exchange.request_id,
         };
-        let route = self.routes.route(exchange.route);
         let waker = self
             .wakers
             .waker(task.0, route.deadline_ns(exchange.timeline.arrived_ns));

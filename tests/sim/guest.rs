@@ -235,7 +235,7 @@ impl SimGuest {
         self.alarms.borrow_mut().stale.push(waker);
         let (exit, seen) = match plan.end {
             End::Answers(bytes) => {
-                let answer = answer(&call.arguments, &call.stdin, bytes);
+                let answer = answer(self.plans.requests[id].query.as_bytes(), &call.stdin, bytes);
                 call.stdout.extend_from_slice(&answer);
                 (Exit::Success, "guest answered")
             }
@@ -273,11 +273,16 @@ impl Guest for SimGuest {
             function, ROUTES[plan.route].2,
             "{id} runs another's function"
         );
+        let mut arguments = Vec::new();
+        sandbox::push_arguments(plan.query.as_bytes(), &mut arguments);
         assert_eq!(
-            (&call.arguments[..], &call.stdin),
-            (plan.query.as_bytes(), &plan.body),
+            (&call.arguments, &call.stdin),
+            (&arguments, &plan.body),
             "{id}"
         );
+        let query = format!("\0QUERY_STRING={}\0", plan.query);
+        let mut environment = call.environment.windows(query.len());
+        assert!(environment.any(|part| part == query.as_bytes()), "{id}");
         assert!(
             call.stdout.is_empty() && call.stderr.is_empty(),
             "{id} begins with another's output"

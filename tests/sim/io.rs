@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,6 +69,10 @@ impl Io for SimIo {
             .borrow_mut()
             .submissions
             .push_back(Submission::StopAccepting);
+    }
+
+    fn peer(&mut self, _: RawFd) -> Option<IpAddr> {
+        Some(Ipv4Addr::LOCALHOST.into())
     }
 
     fn receive(&mut self, key: ConnectionKey, fd: RawFd) {

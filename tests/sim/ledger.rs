@@ -167,7 +167,9 @@ impl Ledger {
         assert_eq!(exchange.timeline.arrived_ns, self.shared.now_ns(), "{id}");
         let fresh = exchange.answer.is_empty()
             && exchange.errors.is_empty()
-            && exchange.arguments.is_empty();
+            && exchange.arguments.is_empty()
+            && exchange.environment.is_empty()
+            && !exchange.own_head.is_read();
         assert!(
             fresh && !exchange.is_abandoned(),
             "{id} begins with what an earlier one has left"

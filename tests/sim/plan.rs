@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use listener_http::{Limits, Method};
-use luge::config::DeadlineAction;
 use luge::config::Router;
-use luge::server::{Route, Routes};
+use luge::config::{Abi, DeadlineAction};
+use luge::server::{Cgi, Route, Routes};
 use sched::{Params, SCHEDULERS, Scheduler};
 
 use crate::request;
@@ -121,6 +121,8 @@ pub fn routes() -> Arc<Routes> {
                 cpu_limit_ns: None,
                 deadline_action: DeadlineAction::None,
                 debug: false,
+                abi: Abi::Sledge,
+                cgi: Some(Cgi::new(path, false)),
             }
         };
     let router = |port| {

@@ -29,7 +29,7 @@ pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Without the optional whitespace around it (RFC 9110 §5.6.3).
-fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
@@ -46,7 +46,12 @@ pub struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
-    pub(crate) fn new(lines: &'b [u8]) -> Self {
+    /// The fields of lines that [`Head::field_lines`](crate::Head::field_lines) gave.
+    ///
+    /// # Panics
+    ///
+    /// The iterator does, if other lines are given to it.
+    pub fn new(lines: &'b [u8]) -> Self {
         Self { lines }
     }
 }

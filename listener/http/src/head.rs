@@ -119,6 +119,12 @@ impl<'b> Head<'b> {
         Fields::new(self.lines)
     }
 
+    /// The lines of the fields, each with its CRLF: what [`Fields::new`] takes, for those who keep a head's bytes.
+    #[must_use]
+    pub fn field_lines(&self) -> &'b [u8] {
+        self.lines
+    }
+
     /// From the bytes of a whole head: the request line's first to the last of the empty line's, each line ending in CRLF.
     pub(crate) fn parse(bytes: &'b [u8]) -> Result<Self, Reject> {
         let mut table = [const { MaybeUninit::uninit() }; HEADERS_MAX];

@@ -6,6 +6,7 @@
 //! ```text
 //!   received bytes ─► HeadParser ─► Head ─► BodyDecoder ─► body bytes
 //!                         └───────────┴─────────┴─► Reject ─► Status ─► encode_head ─► bytes to send
+//!                          a function's output ─► CgiHead ─────┴─► FieldLines ─┘
 //! ```
 //!
 //! The parser is stricter than RFC 9112 asks where leniency is what request smuggling lives on: lines end in CRLF and in
@@ -38,6 +39,7 @@
 extern crate alloc;
 
 mod body;
+mod cgi;
 mod chunked;
 mod date;
 mod field;
@@ -51,13 +53,15 @@ mod status;
 mod target;
 
 pub use body::{BodyDecoder, Progress};
+pub use cgi::{CgiError, CgiHead};
 pub use date::format_imf_fixdate;
 pub use field::Fields;
 pub use head::{Framing, Head, Method, Version};
 pub use limits::{
-    CHUNK_EXTENSIONS_MAX_BYTES, EMPTY_LINES_MAX, HEADERS_MAX, Limits, TRAILERS_MAX_BYTES,
+    CGI_FIELDS_MAX, CGI_HEAD_MAX_BYTES, CHUNK_EXTENSIONS_MAX_BYTES, EMPTY_LINES_MAX, HEADERS_MAX,
+    Limits, TRAILERS_MAX_BYTES,
 };
 pub use parser::{HeadParser, Parsed};
 pub use reject::Reject;
-pub use response::{CONTINUE, ResponseHead, encode_head};
+pub use response::{CONTINUE, FieldLines, ResponseHead, encode_head};
 pub use status::Status;

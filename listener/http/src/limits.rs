@@ -15,6 +15,12 @@ pub const CHUNK_EXTENSIONS_MAX_BYTES: usize = 4 * 1024;
 /// Most bytes of trailer fields after a chunked body, line ends included.
 pub const TRAILERS_MAX_BYTES: usize = 8 * 1024;
 
+/// Most bytes of the head of a CGI response, the empty line after it included.
+pub const CGI_HEAD_MAX_BYTES: usize = 32 * 1024;
+
+/// Most fields of a CGI response, those that are left out included.
+pub const CGI_FIELDS_MAX: usize = 128;
+
 /// Most hexadecimal digits of a chunk size, leading zeros included: what fills a `u64` and cannot overflow it.
 pub(crate) const CHUNK_SIZE_DIGITS_MAX: u8 = 16;
 

@@ -13,6 +13,10 @@ impl Status {
     pub const OK: Self = Self(200);
     /// 204
     pub const NO_CONTENT: Self = Self(204);
+    /// 205
+    pub const RESET_CONTENT: Self = Self(205);
+    /// 302
+    pub const FOUND: Self = Self(302);
     /// 304
     pub const NOT_MODIFIED: Self = Self(304);
     /// 400
@@ -102,6 +106,12 @@ impl Status {
             511 => "Network Authentication Required",
             _ => "",
         }
+    }
+
+    /// Whether a response with this status has no content, whatever its method (RFC 9110 §6.4.1, §15.3.6).
+    #[must_use]
+    pub fn forbids_content(self) -> bool {
+        self.forbids_content_length() || matches!(self, Self::RESET_CONTENT | Self::NOT_MODIFIED)
     }
 
     /// Whether a response with this status never has a body, not even an empty one with a length (RFC 9110 §8.6).

@@ -4,14 +4,16 @@ use listener_http::{Reject, ResponseHead, Status, Version, encode_head, format_i
 
 const HEAD: ResponseHead<'static> = ResponseHead {
     status: Status::OK,
+    reason: None,
     version: Version::Http11,
     keep_alive: true,
     date: "",
     content_type: None,
-    content_length: 0,
+    content_length: Some(0),
     retry_after_s: None,
     allow: None,
     extra: &[],
+    lines: None,
 };
 
 #[track_caller]
@@ -63,10 +65,11 @@ fn every_field() {
             keep_alive: false,
             date: "Sun, 06 Nov 1994 08:49:37 GMT",
             content_type: Some("text/plain; charset=utf-8"),
-            content_length: 12,
+            content_length: Some(12),
             retry_after_s: Some(1),
             allow: Some("GET, HEAD"),
             extra: &[("X-A", "b"), ("x-c", "")],
+            ..HEAD
         },
         "HTTP/1.1 503 Service Unavailable\r\nServer: luge\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Length: 12\r\nConnection: close\r\nRetry-After: 1\r\n\
@@ -97,7 +100,7 @@ fn persistence() {
 fn lengths() {
     for content_length in [0, 9, 10, 1_234_567_890, u64::MAX] {
         let head = ResponseHead {
-            content_length,
+            content_length: Some(content_length),
             ..HEAD
         };
         check_fields(&head, &format!("Content-Length: {content_length}\r\n"));
@@ -115,7 +118,7 @@ fn lengths() {
         let status = Status(status);
         let head = ResponseHead {
             status,
-            content_length: 7,
+            content_length: Some(7),
             ..HEAD
         };
         check(

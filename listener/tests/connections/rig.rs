@@ -5,6 +5,7 @@
 //! after the end of sending are failures of the test at once.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -135,6 +136,11 @@ impl Io for Wire {
         self.accepting = false;
     }
 
+    fn peer(&mut self, fd: RawFd) -> Option<IpAddr> {
+        self.check_open(fd);
+        Some(CLIENT)
+    }
+
     fn receive(&mut self, key: ConnectionKey, fd: RawFd) {
         self.check_open(fd);
         assert!(self.receiving.is_none() && !self.both_shut);
@@ -226,6 +232,9 @@ pub struct Desk {
     pub seen: Vec<String>,
 }
 
+/// Whoever connects.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 /// The largest body that a route takes, in bytes.
 pub const BODY_MAX_BYTES: u64 = 12;
 
@@ -259,6 +268,14 @@ impl Service for Desk {
             "? {method} {path}{mark}{query} [{}]",
             text(&exchange.body)
         ));
+        assert_eq!(exchange.client, Some(CLIENT));
+        let fields = exchange.fields().map(|(name, _)| name);
+        assert_eq!(
+            fields
+                .filter(|name| name.eq_ignore_ascii_case("host"))
+                .count(),
+            usize::from(!exchange.host().is_empty())
+        );
         assert!(
             exchange.answer.is_empty() && exchange.errors.is_empty() && !exchange.is_abandoned()
         );
@@ -297,6 +314,7 @@ impl Service for Desk {
     }
 
     fn answered(&mut self, record: &Answered<'_>) {
+        assert_eq!(record.client, Some(CLIENT));
         let method = record.method.map_or("-", |method| method.as_str());
         let path = record.path.escape_ascii();
         self.seen.push(format!(

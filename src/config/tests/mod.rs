@@ -1,6 +1,7 @@
 //! Specs and what becomes of them, as tables.
 
 mod mistakes;
+mod secrets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,9 @@ fn whole() -> [Tenant; 2] {
         cpu_limit_us: None,
         deadline_action: DeadlineAction::None,
         debug: false,
+        env: Environment::default(),
+        abi: Abi::Sledge,
+        pass_authorization: false,
         pointer: "$[1].routes[0]".to_owned(),
         path_position: position(11, 45),
     };
@@ -283,7 +287,7 @@ fn the_schema() {
     );
     assert_eq!(tenant["required"], json!(["name", "port", "routes"]));
     assert_eq!(route["required"], json!(["route", "path"]));
-    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 14)] {
+    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 17)] {
         assert_eq!(object["additionalProperties"], false);
         let properties = object["properties"].as_object().expect("properties");
         assert_eq!(properties.len(), own + ignored.len());
