@@ -3,8 +3,10 @@
 //! No input makes the codec panic, and its verdict depends on the bytes and not on how they were cut up. Beyond that, each
 //! check asserts of what was accepted that it is what a function may rely on.
 
+mod cgi;
 mod connection;
 
+pub use cgi::check_cgi;
 use connection::{Event, replay_split};
 use listener_http::{BodyDecoder, Framing, HEADERS_MAX, HeadParser, Limits, Parsed, Reject};
 

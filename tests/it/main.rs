@@ -4,9 +4,11 @@
 //! Servers listen at ports of the kernel's choice, so that all tests run side by side. Order is asserted,
 //! never time; whoever waits, waits for a condition, and gives up loudly.
 
+mod cgi;
 mod client;
 mod departures;
 mod drain;
+mod environment;
 mod failure;
 mod functions;
 mod harness;

@@ -145,8 +145,8 @@ fn the_access_log_has_a_line_for_each_answer() {
             ];
             let mut words: Vec<_> = line.split(' ').collect();
             assert!(humantime::parse_rfc3339(words[0]).is_ok(), "{line}");
-            assert!(words[2].starts_with('#'), "{line}");
-            words.remove(2);
+            assert_eq!(words.remove(2), "127.0.0.1", "{line}");
+            assert!(words.remove(2).starts_with('#'), "{line}");
             assert_eq!(words[1..7], expected, "{line}");
         },
     );

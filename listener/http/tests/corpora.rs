@@ -26,6 +26,11 @@ fn http_head() {
 }
 
 #[test]
+fn cgi_response() {
+    check("cgi_response", fuzz::check_cgi);
+}
+
+#[test]
 fn http_body() {
     check("http_body", fuzz::check_body);
 }
