@@ -15,7 +15,29 @@ use serde_json::value::RawValue;
 use super::json::{self, Kind};
 use super::read::Reader;
 use crate::limits::{ENV_BYTES_MAX, ENV_VARIABLES_MAX};
-use crate::server::CGI_VARIABLES;
+
+/// Variables that a request sets, beside those that begin with `HTTP_`. A route cannot have its own of these names.
+pub const CGI_VARIABLES: [&str; 19] = [
+    "AUTH_TYPE",
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "GATEWAY_INTERFACE",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REMOTE_HOST",
+    "REMOTE_USER",
+    "REQUEST_METHOD",
+    "SCRIPT_NAME",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+    "SERVER_SOFTWARE",
+    "X_FULL_URL",
+    "X_MATCHED_ROUTE",
+    "X_RAW_PATH_INFO",
+];
 
 /// The variables of a function by name, in the order of the spec. Its `Debug` tells the names only.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -26,7 +26,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use env::Environment;
+pub use env::{CGI_VARIABLES, Environment};
 pub use keys::{Abi, DeadlineAction, Stderr, schema};
 pub use load::{Examined, LoadOptions, Loaded, examine, examine_text, load, load_from, load_with};
 pub use methods::{Method, Methods};

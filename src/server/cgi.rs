@@ -27,29 +27,6 @@ mod tests;
 /// What functions see as the software that runs them.
 const SOFTWARE: &str = concat!("luge/", env!("CARGO_PKG_VERSION"));
 
-/// Variables that a request sets, beside those that begin with `HTTP_`. A route cannot have its own of these names.
-pub const VARIABLES: [&str; 19] = [
-    "AUTH_TYPE",
-    "CONTENT_LENGTH",
-    "CONTENT_TYPE",
-    "GATEWAY_INTERFACE",
-    "PATH_INFO",
-    "PATH_TRANSLATED",
-    "QUERY_STRING",
-    "REMOTE_ADDR",
-    "REMOTE_HOST",
-    "REMOTE_USER",
-    "REQUEST_METHOD",
-    "SCRIPT_NAME",
-    "SERVER_NAME",
-    "SERVER_PORT",
-    "SERVER_PROTOCOL",
-    "SERVER_SOFTWARE",
-    "X_FULL_URL",
-    "X_MATCHED_ROUTE",
-    "X_RAW_PATH_INFO",
-];
-
 /// What of a route's environment is the same for every request.
 #[derive(Clone, Debug)]
 pub struct Cgi {
@@ -191,9 +168,11 @@ impl Cgi {
     /// The header fields: `HTTP_*`, `CONTENT_TYPE`, `CONTENT_LENGTH`.
     fn push_fields(&self, request: &Request<'_>, out: &mut Vec<u8>) {
         let mut table = [("", &b""[..]); HEADERS_MAX];
+        let mut hashes = [0; HEADERS_MAX];
         let mut count = 0;
-        for (place, field) in table.iter_mut().zip(request.fields.clone()) {
-            *place = field;
+        for ((name, value), at) in request.fields.clone().zip(0..HEADERS_MAX) {
+            table[at] = (name, value);
+            hashes[at] = hash(name);
             count += 1;
         }
         let fields = &table[..count];
@@ -203,9 +182,13 @@ impl Cgi {
         }
         let mut has_body = false;
         for (at, (name, value)) in fields.iter().enumerate() {
-            let is_same = |other: &&(&str, &[u8])| other.0.eq_ignore_ascii_case(name);
+            let same = |from: usize, to: usize| {
+                let each = hashes[from..to].iter().zip(&fields[from..to]);
+                let same = each.filter(|(hash, _)| **hash == hashes[at]);
+                same.filter(|(_, (other, _))| other.eq_ignore_ascii_case(name))
+            };
             has_body |= is_one_of(name, &["content-length", "transfer-encoding"]);
-            if !self.is_shown(name) || fields[..at].iter().any(|field| is_same(&field)) {
+            if !self.is_shown(name) || same(0, at).next().is_some() {
                 continue;
             }
             if !name.eq_ignore_ascii_case("content-type") {
@@ -220,7 +203,7 @@ impl Cgi {
             // RFC 6265 §5.4: pairs of cookies are separated by semicolons.
             let is_cookie = name.eq_ignore_ascii_case("cookie");
             let separator = if is_cookie { b"; " } else { b", " };
-            for (_, value) in fields[at + 1..].iter().filter(is_same) {
+            for (_, (_, value)) in same(at + 1, count) {
                 out.extend_from_slice(separator);
                 out.extend_from_slice(value);
             }
@@ -251,6 +234,13 @@ impl Cgi {
         let is_passed = self.pass_authorization && name.eq_ignore_ascii_case("authorization");
         name.bytes().all(is_plain) && !is_proxys && (is_passed || !is_one_of(name, &HIDDEN))
     }
+}
+
+/// FNV-1a of a name in lower case: a hundred names are compared with each other.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {

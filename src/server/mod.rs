@@ -23,7 +23,7 @@ mod wakes;
 mod work;
 
 pub use access::{AccessLog, AccessLogTo, Format};
-pub use cgi::{Cgi, VARIABLES as CGI_VARIABLES};
+pub use cgi::Cgi;
 pub use dispatch::Dispatcher;
 pub use ends::Ends;
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};

@@ -209,7 +209,7 @@ fn nothing_of_the_servers_environment_is_seen_and_no_secret_told() {
 
 /// Those of a request without a body.
 fn names_of_a_request() -> Vec<String> {
-    let names = luge::server::CGI_VARIABLES.into_iter();
+    let names = luge::config::CGI_VARIABLES.into_iter();
     let names = names.filter(|name| !name.starts_with("CONTENT_"));
     names.chain(["HTTP_HOST"]).map(str::to_owned).collect()
 }

@@ -169,6 +169,7 @@ fn the_access_log_has_a_line_for_each_answer() {
             for (key, value) in [
                 ("tenant", Value::from("one")),
                 ("port", port.into()),
+                ("client", "127.0.0.1".into()),
                 ("method", method.into()),
                 ("path", path.into()),
                 ("query", query.into()),
