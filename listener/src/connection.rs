@@ -451,7 +451,8 @@ impl Connection {
         let is_unknown = own.is_read() && body.is_empty() && is_head;
         let has_length = status != Status::NOT_MODIFIED && !is_unknown;
         let reason = &exchange.answer[own.reason.clone()];
-        let content_type = match own.fields().has_content_type() {
+        let is_own = own.is_read() && (body.is_empty() || own.fields().has_content_type());
+        let content_type = match is_own {
             true => None,
             false => context.service.content_type(exchange.route),
         };
