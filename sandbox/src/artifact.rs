@@ -34,7 +34,7 @@ use crate::call::escaped;
 use crate::limits::{ELEMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX, WASM_PAGE_BYTES};
 use crate::settings::{EngineError, Settings};
 use crate::state::State;
-use crate::wasi;
+use crate::wasi::{self, Reach};
 
 /// A module compiled once, for all workers. Cheap to clone.
 #[derive(Clone)]
@@ -48,7 +48,6 @@ struct Inner {
     offsets: Arc<Offsets>,
     origin: Origin,
     memory_min_bytes: u64,
-    needs_reactor: bool,
     reads_environment: bool,
     has_start: bool,
 }
@@ -166,7 +165,7 @@ impl Compiler {
     /// The settings make no engine.
     pub fn new(settings: &Settings, cache: Option<Cache>) -> Result<Compiler, EngineError> {
         let engine = settings.compiler()?;
-        let linker = wasi::linker(&engine).expect("each host call is added once");
+        let linker = wasi::linker(&engine, Reach::Streams).expect("each host call is added once");
         Ok(Compiler {
             settings: settings.clone(),
             engine,
@@ -233,9 +232,6 @@ impl Compiler {
         check_imports(&self.engine, &self.linker, module)?;
         check_start(module)?;
         let memory_min_bytes = check_resources(&self.settings, module)?;
-        let needs_reactor = module
-            .imports()
-            .any(|import| !wasi::is_own(import.module(), import.name()));
         let reads_environment = module
             .imports()
             .any(|import| wasi::is_environment(import.module(), import.name()));
@@ -244,7 +240,6 @@ impl Compiler {
             offsets: Arc::new(offsets),
             origin,
             memory_min_bytes,
-            needs_reactor,
             reads_environment,
             has_start: may_have_start(wasm),
         };
@@ -300,11 +295,6 @@ impl Artifact {
     /// Whether the guest can see its environment at all: else [`crate::Call::environment`] may stay empty.
     pub fn reads_environment(&self) -> bool {
         self.inner.reads_environment
-    }
-
-    /// Whether the guest may call what waits on timers or threads.
-    pub(crate) fn needs_reactor(&self) -> bool {
-        self.inner.needs_reactor
     }
 
     /// Whether the module may have a start function, which runs before an instance is complete.

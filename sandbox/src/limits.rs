@@ -63,6 +63,33 @@ pub const ARGUMENTS_MAX: usize = 1024;
 /// Vectors of one scattered read or write: `IOV_MAX` of Linux.
 pub(crate) const IOVECS_MAX: u32 = 1024;
 
+/// Subscriptions of one `poll_oneoff`.
+pub(crate) const SUBSCRIPTIONS_MAX: u32 = 4096;
+
+/// How long the thread that wakes sleepers itself sleeps at most.
+pub(crate) const NAP_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// Files and directories that one sandbox may have open, those that it was given not counted (`EMFILE`).
+pub const FILES_OPEN_MAX: usize = 64;
+
+/// Files and directories that all sandboxes of a process may have open (`ENFILE`).
+pub const FILES_OPEN_PROCESS_MAX: usize = 4096;
+
+/// Bytes by which one sandbox may make files longer, all together and over its whole life (`ENOSPC`).
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Files, directories and links that one sandbox may make (`ENOSPC`). What it removes counts no more.
+pub const FILE_ENTRIES_MAX: u32 = 4096;
+
+/// Bytes that one read or write moves between a guest and a file; it is told that it was fewer.
+pub(crate) const FILE_CHUNK_BYTES: usize = 256 << 10;
+
+/// Bytes of a path: `PATH_MAX` of Linux.
+pub(crate) const PATH_BYTES_MAX: u32 = 4096;
+
+/// How often a scratch directory is emptied that something is still written to.
+pub(crate) const SCRATCH_SWEEPS_MAX: u32 = 16;
+
 /// Random bytes made between two looks at the preemption flag: some tens of microseconds.
 pub(crate) const RANDOM_CHUNK_BYTES: usize = 16 << 10;
 
@@ -114,4 +141,6 @@ const _: () = {
     // The pointers of all arguments fit the address space of any guest that can be loaded.
     assert!((ARGUMENTS_MAX + 1) * 4 + ARGUMENTS_BYTES_MAX <= WASM_PAGE_BYTES as usize);
     assert!(RANDOM_CHUNK_BYTES <= HOST_CALL_BYTES_MAX);
+    assert!(FILE_CHUNK_BYTES + 64 <= HOST_CALL_BYTES_MAX);
+    assert!(FILES_OPEN_MAX <= FILES_OPEN_PROCESS_MAX);
 };

@@ -23,20 +23,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
-use wasmtime::{
-    Engine, InstancePre, Linker, Module, ModuleExport, Store, StoreContextMut, UpdateDeadline,
-};
+use wasmtime::{Engine, InstancePre, Module, ModuleExport, Store, StoreContextMut, UpdateDeadline};
 
 use crate::artifact::Artifact;
 use crate::call::{Call, Exit, Outcome};
+use crate::directories::{Directories, Directory};
 use crate::limits::{HOST_CALL_BYTES_MAX, OUTPUT_MAX_BYTES};
 use crate::preempt::signal::{Code, Interruptible, Suspender};
 use crate::preempt::{Shared, Suspension, Timer, TimerError, Watcher};
 use crate::self_test;
 use crate::settings::{EngineError, Preemption, Settings};
 use crate::shed::{self, Shedding};
+use crate::sleepers::{Nap, Sleepers};
 use crate::state::{Profile, Slot, State};
-use crate::wasi::{self, ReturnOnce};
+use crate::wasi::{self, Reach, ReturnOnce};
 
 /// One function of a server: what its sandboxes get beside the module.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,6 +54,10 @@ pub struct FunctionConfig {
     pub memory_max_bytes: Option<u64>,
     /// Bytes of output into the response's body; beyond it the sandbox ends.
     pub output_max_bytes: u64,
+    /// Directories of the host that it sees, in the order of their descriptors.
+    pub directories: Vec<Directory>,
+    /// The guest's name of a directory of each sandbox's own, empty at first and removed with it.
+    pub scratch: Option<String>,
 }
 
 /// What a guest's `argv[0]` is.
@@ -106,6 +110,14 @@ pub enum RuntimeError {
         /// What wasmtime says.
         cause: String,
     },
+    /// A function's directory cannot be opened, or no private one made.
+    #[error("{function}: {cause}")]
+    Directory {
+        /// The function's name.
+        function: String,
+        /// Which, and why.
+        cause: String,
+    },
     /// Guests cannot be suspended by a signal here.
     #[error("no preemption by signal: {0}")]
     Preemption(String),
@@ -127,6 +139,7 @@ pub struct Runtime {
     sandboxes: Vec<Sandbox>,
     functions: Vec<Rc<Function>>,
     shared: Arc<Shared>,
+    sleepers: Arc<Sleepers>,
     reactor: Handle,
 }
 
@@ -187,6 +200,8 @@ impl Default for FunctionConfig {
             stderr: Stderr::default(),
             memory_max_bytes: None,
             output_max_bytes: OUTPUT_MAX_BYTES,
+            directories: Vec::new(),
+            scratch: None,
         }
     }
 }
@@ -194,8 +209,8 @@ impl Default for FunctionConfig {
 impl Runtime {
     /// Makes the calling thread's engine with its pool, and loads every function into it.
     ///
-    /// `reactor` is a tokio runtime with its time driver on, driven by another thread: guests that
-    /// sleep are woken by it.
+    /// `reactor` is a tokio runtime driven by another thread: guests wait for files there, on its blocking
+    /// threads, and the thread that wakes those who sleep is started there.
     ///
     /// # Errors
     ///
@@ -220,7 +235,8 @@ impl Runtime {
     ) -> Result<Runtime, RuntimeError> {
         let engine = settings.engine()?;
         let preemption = Preempted::new(settings.preemption, &engine)?;
-        let functions = load(settings, &engine, functions, &preemption)?;
+        let sleepers = Arc::new(Sleepers::new(reactor.clone()));
+        let functions = load(settings, &engine, functions, &preemption, &sleepers)?;
         let code = preemption.code(&functions);
         let shared = Arc::new(Shared::new(&engine, settings.preemption, code));
         let sandboxes = (0..settings.sandboxes_max)
@@ -230,6 +246,7 @@ impl Runtime {
             sandboxes,
             functions,
             shared,
+            sleepers,
             reactor,
         })
     }
@@ -246,6 +263,12 @@ impl Runtime {
         function.map_or(0, |it| {
             shed::idle_resident_bytes(it.instance.module().engine())
         })
+    }
+
+    /// Calls `waker` at `at_ns` on CLOCK_MONOTONIC, not earlier, from another thread, unless the [`Nap`] is
+    /// dropped before.
+    pub fn wake_at(&self, at_ns: u64, waker: Waker) -> Nap {
+        self.sleepers.wake_at(at_ns, waker)
     }
 
     /// Makes this worker's timer, once.
@@ -410,11 +433,15 @@ fn load(
     engine: &Engine,
     functions: &[(Artifact, FunctionConfig)],
     preemption: &Preempted,
+    sleepers: &Arc<Sleepers>,
 ) -> Result<Vec<Rc<Function>>, RuntimeError> {
-    let linker = wasi::linker(engine).map_err(|cause| RuntimeError::Load {
-        function: "host calls".to_owned(),
-        cause: format!("{cause:#}"),
-    })?;
+    let linker = |reach| {
+        wasi::linker(engine, reach).map_err(|cause| RuntimeError::Load {
+            function: "host calls".to_owned(),
+            cause: format!("{cause:#}"),
+        })
+    };
+    let (streams, directories) = (linker(Reach::Streams)?, linker(Reach::Directories)?);
     // Functions of one artifact share the module, and with it the pool's warm memories.
     let mut modules: Vec<(&Artifact, Module)> = Vec::new();
     let mut loaded = Vec::with_capacity(functions.len());
@@ -428,56 +455,61 @@ fn load(
             Some((_, module)) => module.clone(),
             None => artifact.load(engine).map_err(failed)?,
         };
-        let function = Function::new(settings, &linker, &module, artifact, config)?;
-        let function = function.map(|function| Function {
+        let profile = profile(settings, &module, artifact, config, sleepers)?;
+        let linker = match profile.directories {
+            Some(_) => &directories,
+            None => &streams,
+        };
+        loaded.push(Rc::new(Function {
+            instance: linker.instantiate_pre(&module).map_err(failed)?,
+            start: module
+                .get_export_index("_start")
+                .expect("an artifact exports _start"),
+            needs_reactor: profile.directories.is_some(),
+            profile: Arc::new(profile),
             preemption: preemption.clone(),
-            ..function
-        });
-        loaded.push(Rc::new(function.map_err(failed)?));
+            has_start: artifact.has_start(),
+            shedding: Shedding::default(),
+        }));
         modules.push((artifact, module));
     }
     Ok(loaded)
 }
 
-impl Function {
-    fn new(
-        settings: &Settings,
-        linker: &Linker<State>,
-        module: &Module,
-        artifact: &Artifact,
-        config: &FunctionConfig,
-    ) -> Result<wasmtime::Result<Function>, RuntimeError> {
-        let bytes = artifact.memory_min_bytes();
-        let bytes_max = config.memory_max_bytes.unwrap_or(u64::MAX);
-        let bytes_max = bytes_max.min(settings.memory_max_bytes);
-        if bytes > bytes_max {
-            let function = config.name.clone();
-            return Err(RuntimeError::Memory {
-                function,
-                bytes,
-                bytes_max,
-            });
-        }
-        let profile = Profile {
-            program: program(config),
-            environment: environment(config),
-            memory: module.get_export_index("memory"),
-            memory_max_bytes: usize::try_from(bytes_max).unwrap_or(usize::MAX),
-            output_max_bytes: usize::try_from(config.output_max_bytes).unwrap_or(usize::MAX),
-            stderr: config.stderr,
-            offsets: artifact.offsets().clone(),
-        };
-        let start = module.get_export_index("_start");
-        Ok(linker.instantiate_pre(module).map(|instance| Function {
-            instance,
-            start: start.expect("an artifact exports _start"),
-            profile: Arc::new(profile),
-            preemption: Preempted::Never,
-            needs_reactor: artifact.needs_reactor(),
-            has_start: artifact.has_start(),
-            shedding: Shedding::default(),
-        }))
+fn profile(
+    settings: &Settings,
+    module: &Module,
+    artifact: &Artifact,
+    config: &FunctionConfig,
+    sleepers: &Arc<Sleepers>,
+) -> Result<Profile, RuntimeError> {
+    let function = || config.name.clone();
+    let bytes = artifact.memory_min_bytes();
+    let bytes_max = config.memory_max_bytes.unwrap_or(u64::MAX);
+    let bytes_max = bytes_max.min(settings.memory_max_bytes);
+    if bytes > bytes_max {
+        return Err(RuntimeError::Memory {
+            function: function(),
+            bytes,
+            bytes_max,
+        });
     }
+    let directories = Directories::open(config).map_err(|cause| RuntimeError::Directory {
+        function: function(),
+        cause,
+    })?;
+    Ok(Profile {
+        name: config.name.clone(),
+        program: program(config),
+        environment: environment(config),
+        memory: module.get_export_index("memory"),
+        memory_max_bytes: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+        output_max_bytes: usize::try_from(config.output_max_bytes).unwrap_or(usize::MAX),
+        stderr: config.stderr,
+        offsets: artifact.offsets().clone(),
+        directories,
+        sleepers: sleepers.clone(),
+    })
 }
 
 /// The argument that goes before a call's, as guests see it.

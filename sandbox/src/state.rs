@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::{Engine, ModuleExport, ResourceLimiter};
-use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::bulk::Offsets;
 use crate::call::{Call, End};
 use crate::limits::{TABLE_ELEMENTS_MAX, TABLE_ELEMENTS_POOLED};
+use crate::directories::Directories;
 use crate::preempt::signal::Guest;
 use crate::preempt::{Shared, monotonic_ns};
 use crate::runtime::Stderr;
 use crate::settings::Preemption;
-use crate::wasi::Stdio;
+use crate::sleepers::Sleepers;
+use crate::wasi::{Files, Stdio};
 
 /// The data of a store.
 pub(crate) struct State {
@@ -27,14 +28,18 @@ pub(crate) struct State {
     /// Bytes of stdin that have been read.
     pub(crate) stdin_at: usize,
     pub(crate) stdio: Stdio,
-    /// The general WASI implementation's context, made when a guest first needs it.
-    pub(crate) wasi: Option<Box<WasiP1Ctx>>,
+    /// What it has beyond the streams, made when its guest first needs it.
+    pub(crate) files: Option<Box<Files>>,
+    /// It has raised a signal that does nothing: said once.
+    pub(crate) raised: bool,
     finished: bool,
 }
 
 /// What is the same for all sandboxes of a function on one worker.
 #[derive(Default)]
 pub(crate) struct Profile {
+    /// The function's name, for the log.
+    pub(crate) name: String,
     /// What goes before a call's arguments, each ended by a NUL byte.
     pub(crate) program: Vec<u8>,
     /// What goes before a call's environment, each ended by a NUL byte.
@@ -44,6 +49,10 @@ pub(crate) struct Profile {
     pub(crate) output_max_bytes: usize,
     pub(crate) stderr: Stderr,
     pub(crate) offsets: Arc<Offsets>,
+    /// What it has beyond the streams.
+    pub(crate) directories: Option<Directories>,
+    /// Who wakes those that wait for a time.
+    pub(crate) sleepers: Arc<Sleepers>,
 }
 
 /// What is the same for all sandboxes that run in one slot of a worker, one after another.
@@ -67,7 +76,8 @@ impl State {
             slot,
             stdin_at: 0,
             stdio,
-            wasi: None,
+            files: None,
+            raised: false,
             finished: false,
         }
     }

@@ -4,11 +4,12 @@
 //! worker loop, policy) is the same code in production and under simulation.
 
 use crate::server::Function;
-use sandbox::{Alarm, Call, Contention, Runtime, RuntimeError, Step, Timer, TimerError, Watcher};
+use sandbox::{
+    Alarm, Call, Contention, Nap, Runtime, RuntimeError, Step, Timer, TimerError, Watcher,
+};
 use sched::Nanos;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 /// A monotonic clock.
 pub trait Clock {
@@ -59,8 +60,9 @@ pub trait Guest {
     fn begin_slice(&mut self, end_ns: Nanos, contention: Contention);
     /// Ends the slice at `at_ns` whoever waits. See [`Timer::limit`].
     fn limit(&mut self, at_ns: Nanos);
-    /// Calls `waker` at `at_ns`, from another thread, to within a millisecond or two.
-    fn wake_at(&mut self, waker: Waker, at_ns: Nanos);
+    /// Calls `waker` at `at_ns`, from another thread, if the sandbox in `slot` is still there then. See
+    /// [`Runtime::wake_at`].
+    fn wake_at(&mut self, slot: u32, waker: Waker, at_ns: Nanos);
     /// Times the slice after all. See [`Timer::arm`].
     fn arm(&mut self);
     /// Runs the sandbox until the slice ends, one way or another. See [`Runtime::resume`].
@@ -73,7 +75,8 @@ pub trait Guest {
 pub struct Sandboxes {
     runtime: Runtime,
     timer: Timer,
-    reactor: tokio::runtime::Handle,
+    /// By slot, who is to be woken at its deadline.
+    naps: Vec<Option<Nap>>,
 }
 
 /// Why a worker has no sandboxes.
@@ -103,7 +106,7 @@ impl Sandboxes {
             .iter()
             .map(|function| (function.artifact.clone(), function.config.clone()))
             .collect();
-        let runtime = Runtime::new(settings, &functions, reactor.clone())?;
+        let runtime = Runtime::new(settings, &functions, reactor)?;
         let timer = match watcher {
             Some(watcher) => runtime.watched_timer(watcher)?,
             None => runtime.timer()?,
@@ -111,7 +114,7 @@ impl Sandboxes {
         Ok(Sandboxes {
             runtime,
             timer,
-            reactor,
+            naps: (0..settings.sandboxes_max).map(|_| None).collect(),
         })
     }
 
@@ -134,13 +137,8 @@ impl Guest for Sandboxes {
         self.timer.limit(at_ns);
     }
 
-    fn wake_at(&mut self, waker: Waker, at_ns: Nanos) {
-        let delay = Duration::from_nanos(at_ns.saturating_sub(Monotonic.now_ns()));
-        // Forgotten: it ends by itself, and a wake too many does no harm.
-        drop(self.reactor.spawn(async move {
-            tokio::time::sleep(delay).await;
-            waker.wake();
-        }));
+    fn wake_at(&mut self, slot: u32, waker: Waker, at_ns: Nanos) {
+        self.naps[slot as usize] = Some(self.runtime.wake_at(at_ns, waker));
     }
 
     fn arm(&mut self) {
@@ -150,10 +148,14 @@ impl Guest for Sandboxes {
     fn resume(&mut self, slot: u32) -> Step {
         let step = self.runtime.resume(slot);
         self.timer.end_slice();
+        if matches!(step, Step::Finished(_)) {
+            self.naps[slot as usize] = None;
+        }
         step
     }
 
     fn discard(&mut self, slot: u32) -> Call {
+        self.naps[slot as usize] = None;
         self.runtime.discard(slot)
     }
 }

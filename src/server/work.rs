@@ -230,7 +230,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         if route.deadline_action == DeadlineAction::Kill && !asked.has_alarm {
             asked.has_alarm = true;
             let waker = self.wakers.waker(task.0, deadline_ns);
-            self.guest.wake_at(waker, deadline_ns);
+            self.guest.wake_at(task.0, waker, deadline_ns);
         }
     }
 

@@ -344,7 +344,7 @@ impl Guest for SimGuest {
         unreachable!("no route has a limit");
     }
 
-    fn wake_at(&mut self, _waker: Waker, _at_ns: u64) {
+    fn wake_at(&mut self, _slot: u32, _waker: Waker, _at_ns: u64) {
         unreachable!("no route has a deadline that ends it");
     }
 

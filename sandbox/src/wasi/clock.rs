@@ -1,13 +1,11 @@
 //! The four clocks of preview 1. The two of CPU time give the sandbox's own, summed over its slices.
 //!
-//! Sleeping on a clock is `poll_oneoff`, which is not here: it is the general implementation's, on
-//! the clock below, so that a deadline read here means the same there.
+//! Sleeping on a clock is [`super::poll`]'s; when it is over by which clock is said here.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmtime::{Caller, Linker};
-use wasmtime_wasi::HostMonotonicClock;
 
 use super::{Errno, PREVIEW_1, Refusal, answer, memory};
 use crate::preempt::monotonic_ns;
@@ -21,19 +19,52 @@ const THREAD_CPUTIME: i32 = 3;
 /// All four clocks count nanoseconds.
 const RESOLUTION_NS: u64 = 1;
 
-/// CLOCK_MONOTONIC from an origin of this process's: a guest need not know the machine's uptime.
-pub(super) struct Monotonic;
+/// The time by the two clocks that one can sleep on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// CLOCK_MONOTONIC, of the machine.
+    pub(super) monotonic_ns: u64,
+    /// Since 1970.
+    realtime_ns: u64,
+}
 
-impl HostMonotonicClock for Monotonic {
-    fn resolution(&self) -> u64 {
-        RESOLUTION_NS
+impl Now {
+    pub(super) fn read() -> Now {
+        Now {
+            monotonic_ns: monotonic_ns(),
+            realtime_ns: realtime_ns(),
+        }
     }
 
-    fn now(&self) -> u64 {
-        static ORIGIN_NS: OnceLock<u64> = OnceLock::new();
-        let now_ns = monotonic_ns();
-        now_ns.saturating_sub(*ORIGIN_NS.get_or_init(|| now_ns))
+    /// When, on CLOCK_MONOTONIC, a subscription to `clock` is due. CPU time cannot be slept for: it does
+    /// not pass meanwhile.
+    pub(super) fn due_ns(
+        &self,
+        clock: i32,
+        timeout_ns: u64,
+        is_absolute: bool,
+    ) -> Result<u64, Errno> {
+        let now_ns = self.monotonic_ns;
+        match (clock, is_absolute) {
+            (REALTIME | MONOTONIC, false) => Ok(now_ns.saturating_add(timeout_ns)),
+            (REALTIME, true) => {
+                Ok(now_ns.saturating_add(timeout_ns.saturating_sub(self.realtime_ns)))
+            }
+            (MONOTONIC, true) => Ok(timeout_ns.saturating_add(origin_ns())),
+            _ => Err(Errno::Inval),
+        }
     }
+}
+
+fn realtime_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Where guests' monotonic clock begins: they need not know the machine's uptime.
+fn origin_ns() -> u64 {
+    static ORIGIN_NS: OnceLock<u64> = OnceLock::new();
+    *ORIGIN_NS.get_or_init(monotonic_ns)
 }
 
 pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -57,13 +88,12 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 fn clock_time_get(caller: &mut Caller<'_, State>, clock: i32, at: u32) -> Result<(), Refusal> {
     let (mut memory, state) = memory::of(caller)?;
     let now_ns = match clock {
-        REALTIME => {
-            let since = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        REALTIME => realtime_ns(),
+        // The origin first: it is not later than now.
+        MONOTONIC => {
+            let origin_ns = origin_ns();
+            monotonic_ns().saturating_sub(origin_ns)
         }
-        MONOTONIC => Monotonic.now(),
         PROCESS_CPUTIME | THREAD_CPUTIME => state.slot.cpu_time_ns(),
         _ => return Err(Errno::Inval.into()),
     };

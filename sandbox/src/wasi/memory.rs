@@ -33,7 +33,12 @@ pub(super) fn of<'a>(
     Ok((GuestMemory(bytes), state))
 }
 
-impl GuestMemory<'_> {
+impl<'a> GuestMemory<'a> {
+    /// The whole of it.
+    pub(super) fn into_bytes(self) -> &'a mut [u8] {
+        self.0
+    }
+
     pub(super) fn slice(&self, at: u32, len: u32) -> Result<&[u8], Errno> {
         // As 64-bit numbers: the sum of two of 32 bits cannot overflow.
         let range = at as usize..at as usize + len as usize;
@@ -59,7 +64,7 @@ impl GuestMemory<'_> {
         self.write(at, &value.to_le_bytes())
     }
 
-    fn read_u32(&self, at: u32) -> Result<u32, Errno> {
+    pub(super) fn read_u32(&self, at: u32) -> Result<u32, Errno> {
         let bytes = self.slice(at, 4)?;
         Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }

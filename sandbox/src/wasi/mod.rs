@@ -1,57 +1,42 @@
-//! What guests may call: WASI preview 1.
+//! What guests may call: WASI preview 1, all of it. `WASI.md` beside this crate's manifest says of each
+//! call how it is done and what tests it.
 //!
-//! The breadth comes from wasmtime-wasi, whose context is made when a guest first needs it. The
-//! calls on every request's path (stdio, arguments, exit) and those that mean something to the
-//! scheduler (yield, CPU time, bounded work) are our own, put on top of it in the same linker.
-//! There are no preopened directories and no sockets: beyond stdio no descriptor exists.
+//! There are two linkers with the same calls. A function without directories has nothing but its three
+//! streams: every call is our own, most need not wait, and none needs a context. One with directories has
+//! wasmtime-wasi's files ([`files`] says how the two share a table of descriptors). What means something to
+//! the scheduler (waiting, yield, CPU time, bounded work) is our own in both.
 //!
-//! Of our own calls: a pointer or length that does not lie within the guest's memory is EFAULT for
-//! that guest, before anything has been read or written.
+//! A pointer or length that does not lie within the guest's memory is EFAULT for that guest, before anything
+//! has been read or written; one that is not aligned, where that is asked, EINVAL. Exit codes are the
+//! guest's own. There are no sockets.
 
 mod arguments;
 mod clock;
+mod files;
 mod memory;
+mod poll;
 mod process;
+mod sockets;
 mod stdio;
 
 use wasmtime::{Engine, Linker};
-use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::state::State;
 
+pub(crate) use files::Files;
 pub(crate) use process::ReturnOnce;
 pub(crate) use stdio::Stdio;
 
 /// The module that preview 1 imports come from.
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
 
-/// Our own calls. What a module imports beyond them may wait on the reactor.
-const OWN: [&str; 19] = [
-    "args_get",
-    "args_sizes_get",
-    "clock_res_get",
-    "clock_time_get",
-    "environ_get",
-    "environ_sizes_get",
-    "fd_close",
-    "fd_fdstat_get",
-    "fd_prestat_dir_name",
-    "fd_prestat_get",
-    "fd_read",
-    "fd_renumber",
-    "fd_seek",
-    "fd_tell",
-    "fd_write",
-    "proc_exit",
-    "proc_raise",
-    "random_get",
-    "sched_yield",
-];
-
-/// Whether an import is one of our own calls.
-pub(crate) fn is_own(module: &str, name: &str) -> bool {
-    module == PREVIEW_1 && OWN.contains(&name)
+/// What a function's guests can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The three streams.
+    Streams,
+    /// Those, and directories.
+    Directories,
 }
 
 /// Whether an import shows the guest its environment.
@@ -59,29 +44,19 @@ pub(crate) fn is_environment(module: &str, name: &str) -> bool {
     module == PREVIEW_1 && matches!(name, "environ_get" | "environ_sizes_get")
 }
 
-/// A linker with all that is provided.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+/// A linker with all that is provided; the same names and types for either reach.
+pub(crate) fn linker(engine: &Engine, reach: Reach) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p1::add_to_linker_async(&mut linker, general)?;
-    linker.allow_shadowing(true);
-    add_own(&mut linker)?;
+    arguments::add_to(&mut linker)?;
+    clock::add_to(&mut linker)?;
+    poll::add_to(&mut linker)?;
+    process::add_to(&mut linker)?;
+    sockets::add_to(&mut linker)?;
+    match reach {
+        Reach::Streams => stdio::add_to(&mut linker)?,
+        Reach::Directories => files::add_to(&mut linker)?,
+    }
     Ok(linker)
-}
-
-fn add_own(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    arguments::add_to(linker)?;
-    clock::add_to(linker)?;
-    process::add_to(linker)?;
-    stdio::add_to(linker)
-}
-
-/// The general implementation's context, with closed stdio and our clock.
-fn general(state: &mut State) -> &mut WasiP1Ctx {
-    state.wasi.get_or_insert_with(|| {
-        let mut builder = WasiCtxBuilder::new();
-        builder.monotonic_clock(clock::Monotonic);
-        Box::new(builder.build_p1())
-    })
 }
 
 /// The errors of preview 1 that our own calls give.
@@ -92,6 +67,12 @@ pub(crate) enum Errno {
     Fault = 21,
     Inval = 28,
     Io = 29,
+    Mfile = 33,
+    Nametoolong = 37,
+    Nfile = 41,
+    Nospc = 51,
+    Notdir = 54,
+    Notsock = 57,
     Spipe = 70,
 }
 
@@ -100,6 +81,8 @@ pub(crate) enum Errno {
 pub(crate) enum Refusal {
     /// With an error for the guest.
     Errno(Errno),
+    /// With one of wasmtime-wasi's.
+    General(i32),
     /// With the end of the guest.
     End(wasmtime::Error),
 }
@@ -121,6 +104,7 @@ fn answer(result: Result<(), Refusal>) -> wasmtime::Result<i32> {
     match result {
         Ok(()) => Ok(0),
         Err(Refusal::Errno(errno)) => Ok(errno as i32),
+        Err(Refusal::General(errno)) => Ok(errno),
         Err(Refusal::End(error)) => Err(error),
     }
 }
@@ -129,16 +113,51 @@ fn answer(result: Result<(), Refusal>) -> wasmtime::Result<i32> {
 mod tests {
     use super::*;
     use crate::settings::Settings;
-    use wasmtime::Store;
+    use wasmtime::{ExternType, Store};
+
+    /// Each call with its type.
+    fn calls(linker: &Linker<State>, store: &mut Store<State>) -> Vec<(String, String)> {
+        let items: Vec<_> = linker
+            .iter(&mut *store)
+            .map(|(module, name, item)| (module.to_owned(), name.to_owned(), item))
+            .collect();
+        let mut calls = Vec::new();
+        for (module, name, item) in items {
+            assert_eq!(module, PREVIEW_1);
+            let ExternType::Func(called) = item.ty(&*store) else {
+                panic!("{name} is no function");
+            };
+            calls.push((name, called.to_string()));
+        }
+        calls.sort_unstable();
+        calls
+    }
+
+    /// The calls that `WASI.md` tells of: the first cells of its rows.
+    fn told() -> Vec<String> {
+        let rows = include_str!("../../WASI.md").lines();
+        let cells = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        let mut names: Vec<_> = cells.map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
 
     #[test]
-    fn the_list_of_our_own_calls_is_true() {
+    fn every_call_of_preview_1_is_there_and_told_of() {
         let engine = Settings::default().compiler().expect("an engine");
-        let mut linker = Linker::new(&engine);
-        add_own(&mut linker).expect("adds");
         let mut store = Store::new(&engine, State::bare(&engine));
-        let mut names: Vec<_> = linker.iter(&mut store).map(|(_, name, _)| name).collect();
-        names.sort_unstable();
-        assert_eq!(names, OWN);
+        let mut general = Linker::new(&engine);
+        wasmtime_wasi::p1::add_to_linker_async(&mut general, |_: &mut State| {
+            unreachable!("nothing is called")
+        })
+        .expect("adds");
+        let general = calls(&general, &mut store);
+        assert_eq!(general.len(), 46);
+        for reach in [Reach::Streams, Reach::Directories] {
+            let linker = linker(&engine, reach).expect("adds");
+            assert_eq!(calls(&linker, &mut store), general, "{reach:?}");
+        }
+        let names: Vec<_> = general.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(told(), names);
     }
 }

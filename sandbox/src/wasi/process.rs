@@ -38,9 +38,11 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "proc_exit",
         |code: i32| -> wasmtime::Result<()> { Err(wasmtime::Error::new(End::Exit(code))) },
     )?;
-    linker.func_wrap(PREVIEW_1, "proc_raise", |signal: i32| {
-        answer(proc_raise(signal))
-    })?;
+    linker.func_wrap(
+        PREVIEW_1,
+        "proc_raise",
+        |mut caller: Caller<'_, State>, signal: i32| answer(proc_raise(caller.data_mut(), signal)),
+    )?;
     linker.func_wrap_async(
         PREVIEW_1,
         "sched_yield",
@@ -62,31 +64,46 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What the signals of preview 1 do, by number.
-#[rustfmt::skip]
-const SIGNALS: [Result<&str, ()>; 31] = [
-    Err(()), // none
-    Ok("SIGHUP"), Ok("SIGINT"), Ok("SIGQUIT"), Ok("SIGILL"), Ok("SIGTRAP"), Ok("SIGABRT"),
-    Ok("SIGBUS"), Ok("SIGFPE"), Ok("SIGKILL"), Ok("SIGUSR1"), Ok("SIGSEGV"), Ok("SIGUSR2"),
-    Ok("SIGPIPE"), Ok("SIGALRM"), Ok("SIGTERM"),
-    Err(()), // SIGCHLD
-    Err(()), // SIGCONT
-    // Nobody could continue a stopped sandbox.
-    Ok("SIGSTOP"), Ok("SIGTSTP"), Ok("SIGTTIN"), Ok("SIGTTOU"),
-    Err(()), // SIGURG
-    Ok("SIGXCPU"), Ok("SIGXFSZ"), Ok("SIGVTALRM"), Ok("SIGPROF"),
-    Err(()), // SIGWINCH
-    Ok("SIGPOLL"), Ok("SIGPWR"), Ok("SIGSYS"),
-];
+/// What a signal does, with its name.
+#[derive(Debug, Clone, Copy)]
+enum Signal {
+    Ends(&'static str),
+    IsIgnored(&'static str),
+}
 
-fn proc_raise(signal: i32) -> Result<(), Refusal> {
-    let known = usize::try_from(signal)
-        .ok()
-        .and_then(|index| SIGNALS.get(index));
-    match known {
+/// The signals of preview 1 by number; each does what POSIX has it do by default.
+#[rustfmt::skip]
+const SIGNALS: [Signal; 31] = {
+    use Signal::{Ends, IsIgnored};
+    [
+        // Asks whether one could raise another.
+        IsIgnored("no signal"),
+        Ends("SIGHUP"), Ends("SIGINT"), Ends("SIGQUIT"), Ends("SIGILL"), Ends("SIGTRAP"), Ends("SIGABRT"),
+        Ends("SIGBUS"), Ends("SIGFPE"), Ends("SIGKILL"), Ends("SIGUSR1"), Ends("SIGSEGV"), Ends("SIGUSR2"),
+        Ends("SIGPIPE"), Ends("SIGALRM"), Ends("SIGTERM"),
+        IsIgnored("SIGCHLD"), IsIgnored("SIGCONT"),
+        // Nobody could continue a stopped sandbox.
+        Ends("SIGSTOP"), Ends("SIGTSTP"), Ends("SIGTTIN"), Ends("SIGTTOU"),
+        IsIgnored("SIGURG"),
+        Ends("SIGXCPU"), Ends("SIGXFSZ"), Ends("SIGVTALRM"), Ends("SIGPROF"),
+        IsIgnored("SIGWINCH"),
+        Ends("SIGPOLL"), Ends("SIGPWR"), Ends("SIGSYS"),
+    ]
+};
+
+fn proc_raise(state: &mut State, signal: i32) -> Result<(), Refusal> {
+    let index = usize::try_from(signal).ok();
+    match index.and_then(|index| SIGNALS.get(index)) {
         None => Err(Errno::Inval.into()),
-        Some(Err(())) => Ok(()),
-        Some(Ok(name)) => Err(End::Raised(name).into()),
+        Some(Signal::Ends(name)) => Err(End::Raised(name).into()),
+        Some(Signal::IsIgnored(name)) => {
+            // Once: a guest may raise without end.
+            if !std::mem::replace(&mut state.raised, true) {
+                let (function, request_id) = (&state.profile.name, state.call.request_id);
+                tracing::info!(function, request_id, "raised {name}, which does nothing");
+            }
+            Ok(())
+        }
     }
 }
 

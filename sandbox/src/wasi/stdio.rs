@@ -1,5 +1,6 @@
-//! Descriptors 0, 1 and 2: the request's body, the response's body, and stderr as the function's
-//! configuration has it. No other descriptor exists.
+//! The three streams: the request's body, the response's body, and stderr as the function's configuration
+//! has it; and the calls on descriptors of a function that has no directories, for which no other
+//! descriptor can exist. Where there are some, [`super::files`] asks here first.
 //!
 //! Reading and writing move bytes between the guest and the call's buffers and never wait.
 
@@ -12,46 +13,61 @@ use crate::limits::{IOVECS_MAX, LOG_MAX_BYTES};
 use crate::runtime::Stderr;
 use crate::state::State;
 
-/// What a guest's descriptors 0, 1 and 2 are; it can close and renumber them.
+/// At which descriptor each of the streams is; none if it was closed. A guest can renumber them, but not
+/// have two descriptors of one: preview 1 has no `dup`.
 #[derive(Debug, Clone)]
-pub(crate) struct Stdio([Option<Stream>; 3]);
+pub(crate) struct Stdio([Option<u32>; 3]);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
+pub(super) enum Stream {
     Stdin,
     Stdout,
     Stderr,
 }
 
+const STREAMS: [Stream; 3] = [Stream::Stdin, Stream::Stdout, Stream::Stderr];
+
 // Rights of preview 1.
 const FD_READ: u64 = 1 << 1;
 const FD_WRITE: u64 = 1 << 6;
-const POLL_FD_READWRITE: u64 = 1 << 27;
 
 const FDSTAT_BYTES: usize = 24;
 const FDSTAT_RIGHTS_AT: usize = 8;
+const FDSTAT_INHERITING_AT: usize = 16;
+const FILESTAT_BYTES: usize = 64;
 
 impl Default for Stdio {
     fn default() -> Stdio {
-        Stdio([
-            Some(Stream::Stdin),
-            Some(Stream::Stdout),
-            Some(Stream::Stderr),
-        ])
+        Stdio([Some(0), Some(1), Some(2)])
     }
 }
 
 impl Stdio {
-    fn entry(&mut self, fd: u32) -> Result<&mut Option<Stream>, Errno> {
-        let entry = self.0.get_mut(fd as usize);
-        entry.filter(|entry| entry.is_some()).ok_or(Errno::Badf)
+    /// What is at a descriptor.
+    pub(super) fn stream(&self, fd: u32) -> Result<Stream, Errno> {
+        let at = self.0.iter().position(|at| *at == Some(fd));
+        at.map(|at| STREAMS[at]).ok_or(Errno::Badf)
     }
 
-    fn stream(&mut self, fd: u32) -> Result<Stream, Errno> {
-        (*self.entry(fd)?).ok_or(Errno::Badf)
+    /// Closes a descriptor, if it is a stream's.
+    pub(super) fn close(&mut self, fd: u32) {
+        for at in self.0.iter_mut().filter(|at| **at == Some(fd)) {
+            *at = None;
+        }
+    }
+
+    /// Puts what is at `from` to `to`, whose stream, if there is one, is closed.
+    pub(super) fn renumber(&mut self, from: u32, to: u32) {
+        if from != to {
+            self.close(to);
+        }
+        for at in self.0.iter_mut().filter(|at| **at == Some(from)) {
+            *at = Some(to);
+        }
     }
 }
 
+/// Adds all calls on descriptors and paths, for functions without directories.
 #[rustfmt::skip]
 pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     type Guest<'a> = Caller<'a, State>;
@@ -65,24 +81,58 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         .func_wrap(PREVIEW_1, "fd_fdstat_get", |mut guest: Guest<'_>, fd: i32, at: i32| {
             answer(fd_fdstat_get(&mut guest, fd as u32, at as u32))
         })?
+        .func_wrap(PREVIEW_1, "fd_filestat_get", |mut guest: Guest<'_>, fd: i32, at: i32| {
+            answer(fd_filestat_get(&mut guest, fd as u32, at as u32))
+        })?
         .func_wrap(PREVIEW_1, "fd_close", |mut guest: Guest<'_>, fd: i32| {
             answer(fd_close(guest.data_mut(), fd as u32))
         })?
         .func_wrap(PREVIEW_1, "fd_renumber", |mut guest: Guest<'_>, from: i32, to: i32| {
             answer(fd_renumber(guest.data_mut(), from as u32, to as u32))
         })?
-        .func_wrap(PREVIEW_1, "fd_seek", |mut guest: Guest<'_>, fd: i32, _offset: i64, _whence: i32, _at: i32| {
-            answer(no_position(guest.data_mut(), fd as u32))
+        .func_wrap(PREVIEW_1, "fd_seek", |guest: Guest<'_>, fd: i32, _offset: i64, _whence: i32, _at: i32| {
+            answer(on_stream(guest.data(), fd, Errno::Spipe))
         })?
-        .func_wrap(PREVIEW_1, "fd_tell", |mut guest: Guest<'_>, fd: i32, _at: i32| {
-            answer(no_position(guest.data_mut(), fd as u32))
+        .func_wrap(PREVIEW_1, "fd_tell", |guest: Guest<'_>, fd: i32, _at: i32| {
+            answer(on_stream(guest.data(), fd, Errno::Spipe))
         })?
-        .func_wrap(PREVIEW_1, "fd_prestat_get", |_fd: i32, _at: i32| Errno::Badf as i32)?
-        .func_wrap(PREVIEW_1, "fd_prestat_dir_name", |_fd: i32, _at: i32, _len: i32| Errno::Badf as i32)?;
+        .func_wrap(PREVIEW_1, "fd_pread", |guest: Guest<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| {
+            answer(at_position(guest.data(), fd, Stream::Stdin))
+        })?
+        .func_wrap(PREVIEW_1, "fd_pwrite", |guest: Guest<'_>, fd: i32, _: i32, _: i32, _: i64, _: i32| {
+            answer(at_position(guest.data(), fd, Stream::Stdout))
+        })?
+        .func_wrap(PREVIEW_1, "fd_prestat_get", |_: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "fd_prestat_dir_name", |guest: Guest<'_>, fd: i32, _: i32, _: i32| {
+            answer(on_stream(guest.data(), fd, Errno::Notdir))
+        })?;
+    // What there is for files and directories alone.
+    linker
+        .func_wrap(PREVIEW_1, "fd_advise", |_: i32, _: i64, _: i64, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "fd_allocate", |_: i32, _: i64, _: i64| BADF)?
+        .func_wrap(PREVIEW_1, "fd_datasync", |_: i32| BADF)?
+        .func_wrap(PREVIEW_1, "fd_fdstat_set_flags", |_: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "fd_fdstat_set_rights", |_: i32, _: i64, _: i64| BADF)?
+        .func_wrap(PREVIEW_1, "fd_filestat_set_size", |_: i32, _: i64| BADF)?
+        .func_wrap(PREVIEW_1, "fd_filestat_set_times", |_: i32, _: i64, _: i64, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "fd_readdir", |_: i32, _: i32, _: i32, _: i64, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "fd_sync", |_: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_create_directory", |_: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_filestat_get", |_: i32, _: i32, _: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_filestat_set_times", |_: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_link", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_open", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_readlink", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_remove_directory", |_: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_rename", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_symlink", |_: i32, _: i32, _: i32, _: i32, _: i32| BADF)?
+        .func_wrap(PREVIEW_1, "path_unlink_file", |_: i32, _: i32, _: i32| BADF)?;
     Ok(())
 }
 
-fn fd_read(
+const BADF: i32 = Errno::Badf as i32;
+
+pub(super) fn fd_read(
     guest: &mut Caller<'_, State>,
     fd: u32,
     iovecs: u32,
@@ -109,7 +159,7 @@ fn fd_read(
     Ok(())
 }
 
-fn fd_write(
+pub(super) fn fd_write(
     guest: &mut Caller<'_, State>,
     fd: u32,
     iovecs: u32,
@@ -143,7 +193,7 @@ fn fd_write(
 
 /// Checks an array of vectors, all that they point at and the place for the result. Gives the sum
 /// of their lengths.
-fn check_iovecs(
+pub(super) fn check_iovecs(
     memory: &GuestMemory<'_>,
     iovecs: u32,
     count: u32,
@@ -162,33 +212,58 @@ fn check_iovecs(
     Ok(bytes)
 }
 
-fn fd_fdstat_get(guest: &mut Caller<'_, State>, fd: u32, at: u32) -> Result<(), Refusal> {
+pub(super) fn fd_fdstat_get(
+    guest: &mut Caller<'_, State>,
+    fd: u32,
+    at: u32,
+) -> Result<(), Refusal> {
     let (mut memory, state) = memory::of(guest)?;
     let rights = match state.stdio.stream(fd)? {
-        Stream::Stdin => FD_READ | POLL_FD_READWRITE,
-        Stream::Stdout | Stream::Stderr => FD_WRITE | POLL_FD_READWRITE,
+        Stream::Stdin => FD_READ,
+        Stream::Stdout | Stream::Stderr => FD_WRITE,
     };
-    // Type unknown (a pipe has no other in preview 1), no flags, nothing to inherit.
+    // Type unknown (a pipe has no other in preview 1), no flags, the same rights to inherit.
     let mut fdstat = [0; FDSTAT_BYTES];
-    fdstat[FDSTAT_RIGHTS_AT..FDSTAT_RIGHTS_AT + 8].copy_from_slice(&rights.to_le_bytes());
+    for at in [FDSTAT_RIGHTS_AT, FDSTAT_INHERITING_AT] {
+        fdstat[at..at + 8].copy_from_slice(&rights.to_le_bytes());
+    }
     memory.write(at, &fdstat)?;
     Ok(())
 }
 
+/// All zero: nothing is known of a pipe.
+fn fd_filestat_get(guest: &mut Caller<'_, State>, fd: u32, at: u32) -> Result<(), Refusal> {
+    let (mut memory, state) = memory::of(guest)?;
+    state.stdio.stream(fd)?;
+    memory.write(at, &[0; FILESTAT_BYTES])?;
+    Ok(())
+}
+
 fn fd_close(state: &mut State, fd: u32) -> Result<(), Refusal> {
-    *state.stdio.entry(fd)? = None;
+    state.stdio.stream(fd)?;
+    state.stdio.close(fd);
     Ok(())
 }
 
 fn fd_renumber(state: &mut State, from: u32, to: u32) -> Result<(), Refusal> {
-    state.stdio.entry(to)?;
-    let stream = state.stdio.entry(from)?.take();
-    state.stdio.0[to as usize] = stream;
+    state.stdio.stream(from)?;
+    state.stdio.stream(to)?;
+    state.stdio.renumber(from, to);
     Ok(())
 }
 
-/// A pipe cannot be positioned.
-fn no_position(state: &mut State, fd: u32) -> Result<(), Refusal> {
-    state.stdio.stream(fd)?;
-    Err(Errno::Spipe.into())
+/// What a stream is no good for.
+pub(super) fn on_stream(state: &State, fd: i32, errno: Errno) -> Result<(), Refusal> {
+    state.stdio.stream(fd as u32)?;
+    Err(errno.into())
+}
+
+/// A pipe has no position to read from, which is told to who could read at all.
+fn at_position(state: &State, fd: i32, direction: Stream) -> Result<(), Refusal> {
+    let is_input = state.stdio.stream(fd as u32)? == Stream::Stdin;
+    let errno = match is_input == (direction == Stream::Stdin) {
+        true => Errno::Spipe,
+        false => Errno::Badf,
+    };
+    Err(errno.into())
 }

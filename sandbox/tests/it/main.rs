@@ -1,8 +1,10 @@
 //! The sandbox as its worker sees it: guests in WAT, run through the public interface.
 
+mod alike;
 mod arguments;
 mod cache;
 mod exits;
+mod files;
 mod freshness;
 mod host_calls;
 mod kernels;
@@ -10,5 +12,7 @@ mod load;
 mod preemption;
 mod proposals;
 mod reset;
+mod script;
 mod storm;
 mod support;
+mod waiting;
