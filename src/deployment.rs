@@ -207,9 +207,10 @@ fn compile(
 }
 
 /// What went wrong, and its remedy.
-type Failure = (String, String);
+pub(crate) type Failure = (String, String);
 
-fn compile_one(
+/// Compiles the module at `path`.
+pub(crate) fn compile_one(
     path: &Path,
     compiler: &Compiler,
     read: impl Fn(&Path) -> std::io::Result<Vec<u8>>,
@@ -331,7 +332,8 @@ fn memory_max_bytes(route: &crate::config::Route) -> u64 {
     route.max_memory_bytes.unwrap_or(default)
 }
 
-fn function_config(route: &crate::config::Route) -> FunctionConfig {
+/// What a route's sandboxes get beside the module.
+pub(crate) fn function_config(route: &crate::config::Route) -> FunctionConfig {
     let name = route
         .path
         .file_stem()

@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod limits;
 pub mod logging;
 pub mod preemption;
+pub mod run;
 pub mod serve;
 pub mod server;
 pub mod sim;

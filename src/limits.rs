@@ -39,5 +39,12 @@ pub const LOG_LINES_MAX: usize = 8192;
 /// File descriptors that are not connections: ring, bell, sockets, logs, standard streams, module images.
 pub const DESCRIPTORS_RESERVED: usize = 128;
 
+/// Default of `luge run --output-max`: each of a guest's two outputs, kept until it has ended. More than a
+/// server's, whose guests answer requests.
+pub const RUN_OUTPUT_MAX_BYTES: u64 = 1 << 30;
+
+/// How soon a guest of `luge run` that computes notices an interrupt (Ctrl-C).
+pub const RUN_NOTICE: Duration = Duration::from_millis(10);
+
 // With what a request adds they fit a guest's memory many times over.
 const _: () = assert!(ENV_BYTES_MAX as u64 * 16 <= sandbox::limits::MEMORY_MAX_BYTES);

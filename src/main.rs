@@ -2,13 +2,14 @@
 
 use clap::Parser;
 use luge::cli::{Cli, Command, Doctor, Exit, doctor, print, write_completions};
-use luge::{compile, config, serve, sim};
+use luge::{compile, config, run, serve, sim};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().into_command() {
         Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Run(arguments) => return run::run(&arguments),
         Command::Check(arguments) => serve::check(&arguments),
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Schema => print(&format!("{:#}\n", config::schema())),

@@ -49,6 +49,7 @@ struct Inner {
     origin: Origin,
     memory_min_bytes: u64,
     reads_environment: bool,
+    reads_stdin: bool,
     has_start: bool,
 }
 
@@ -241,6 +242,7 @@ impl Compiler {
             origin,
             memory_min_bytes,
             reads_environment,
+            reads_stdin: module.imports().any(|import| import.name() == "fd_read"),
             has_start: may_have_start(wasm),
         };
         Ok(Artifact {
@@ -295,6 +297,11 @@ impl Artifact {
     /// Whether the guest can see its environment at all: else [`crate::Call::environment`] may stay empty.
     pub fn reads_environment(&self) -> bool {
         self.inner.reads_environment
+    }
+
+    /// Whether the guest can read anything: else [`crate::Call::stdin`] may stay empty.
+    pub fn reads_stdin(&self) -> bool {
+        self.inner.reads_stdin
     }
 
     /// Whether the module may have a start function, which runs before an instance is complete.

@@ -51,7 +51,7 @@ pub(crate) const TABLES_MAX: u32 = 4;
 /// Default of [`crate::FunctionConfig::output_max_bytes`]: the response body of one sandbox.
 pub const OUTPUT_MAX_BYTES: u64 = 16 << 20;
 
-/// Bytes of stderr kept for the log; what follows is dropped.
+/// Default of [`crate::FunctionConfig::log_max_bytes`]: stderr kept for the log; what follows is dropped.
 pub const LOG_MAX_BYTES: usize = 16 << 10;
 
 /// Bytes of the query that become arguments.

@@ -28,7 +28,7 @@ use wasmtime::{Engine, InstancePre, Module, ModuleExport, Store, StoreContextMut
 use crate::artifact::Artifact;
 use crate::call::{Call, Exit, Outcome};
 use crate::directories::{Directories, Directory};
-use crate::limits::{HOST_CALL_BYTES_MAX, OUTPUT_MAX_BYTES};
+use crate::limits::{HOST_CALL_BYTES_MAX, LOG_MAX_BYTES, OUTPUT_MAX_BYTES};
 use crate::preempt::signal::{Code, Interruptible, Suspender};
 use crate::preempt::{Shared, Suspension, Timer, TimerError, Watcher};
 use crate::self_test;
@@ -54,6 +54,8 @@ pub struct FunctionConfig {
     pub memory_max_bytes: Option<u64>,
     /// Bytes of output into the response's body; beyond it the sandbox ends.
     pub output_max_bytes: u64,
+    /// Bytes of file descriptor 2 that are kept under [`Stderr::Log`].
+    pub log_max_bytes: usize,
     /// Directories of the host that it sees, in the order of their descriptors.
     pub directories: Vec<Directory>,
     /// The guest's name of a directory of each sandbox's own, empty at first and removed with it.
@@ -75,7 +77,7 @@ pub enum Program {
 pub enum Stderr {
     /// Into the response's body, between what goes to stdout.
     Body,
-    /// Into [`Call::stderr`], up to [`crate::limits::LOG_MAX_BYTES`]; what follows is dropped.
+    /// Into [`Call::stderr`], up to [`FunctionConfig::log_max_bytes`]; what follows is dropped.
     #[default]
     Log,
     /// Nowhere.
@@ -200,6 +202,7 @@ impl Default for FunctionConfig {
             stderr: Stderr::default(),
             memory_max_bytes: None,
             output_max_bytes: OUTPUT_MAX_BYTES,
+            log_max_bytes: LOG_MAX_BYTES,
             directories: Vec::new(),
             scratch: None,
         }
@@ -505,6 +508,7 @@ fn profile(
         memory: module.get_export_index("memory"),
         memory_max_bytes: usize::try_from(bytes_max).unwrap_or(usize::MAX),
         output_max_bytes: usize::try_from(config.output_max_bytes).unwrap_or(usize::MAX),
+        log_max_bytes: config.log_max_bytes,
         stderr: config.stderr,
         offsets: artifact.offsets().clone(),
         directories,

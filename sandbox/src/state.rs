@@ -47,6 +47,7 @@ pub(crate) struct Profile {
     pub(crate) memory: Option<ModuleExport>,
     pub(crate) memory_max_bytes: usize,
     pub(crate) output_max_bytes: usize,
+    pub(crate) log_max_bytes: usize,
     pub(crate) stderr: Stderr,
     pub(crate) offsets: Arc<Offsets>,
     /// What it has beyond the streams.

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod exit;
 mod flags;
 mod resolve;
+pub mod run;
 pub mod settings;
 mod values;
 
@@ -19,6 +20,7 @@ use clap_complete::Shell;
 
 pub use exit::Exit;
 pub use flags::Given;
+pub use run::Run;
 pub use settings::Settings;
 
 /// The version of wasmtime that modules are compiled and run by.
@@ -50,6 +52,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve functions (the default)
     Serve(Serve),
+    /// Run a module or a function once, in a sandbox as the server's
+    Run(Run),
     /// Check a spec and its modules without serving
     Check(Check),
     /// Compile the modules of a spec ahead, so that serving them starts at once

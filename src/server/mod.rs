@@ -30,6 +30,7 @@ pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
 pub use listen::Drained;
 pub use routes::{Route, Routes};
 pub use seams::{Clock, Guest, Interrupt, Monotonic, Sandboxes, SandboxesError};
+pub(crate) use threads::Reactor;
 pub use work::{WorkerSettings, WorkerThread};
 
 use crate::deployment::{Deployment, Port};
@@ -43,7 +44,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use threads::{ListenerPlan, Reactor, WorkerPlan};
+use threads::{ListenerPlan, WorkerPlan};
 
 /// What every worker runs for a route.
 #[derive(Clone)]

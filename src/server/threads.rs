@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The async thread: timers and files of guests that wait, off the data path.
-pub(super) struct Reactor {
+pub(crate) struct Reactor {
     pub handle: tokio::runtime::Handle,
     stop: tokio::sync::oneshot::Sender<()>,
     thread: JoinHandle<()>,

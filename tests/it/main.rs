@@ -19,6 +19,7 @@ mod overload;
 mod process;
 mod program;
 mod protocol;
+mod run;
 mod scheduling;
 mod serving;
 mod trigger;

@@ -9,7 +9,7 @@ use wasmtime::{Caller, Linker};
 use super::memory::{self, GuestMemory};
 use super::{Errno, PREVIEW_1, Refusal, answer};
 use crate::call::End;
-use crate::limits::{IOVECS_MAX, LOG_MAX_BYTES};
+use crate::limits::IOVECS_MAX;
 use crate::runtime::Stderr;
 use crate::state::State;
 
@@ -178,7 +178,7 @@ pub(super) fn fd_write(
             }
             (&mut state.call.stdout, usize::MAX)
         }
-        (Stream::Stderr, Stderr::Log) => (&mut state.call.stderr, LOG_MAX_BYTES),
+        (Stream::Stderr, Stderr::Log) => (&mut state.call.stderr, state.profile.log_max_bytes),
         (Stream::Stderr, Stderr::Drop) => (&mut state.call.stderr, 0),
     };
     for index in 0..count {
