@@ -7,7 +7,7 @@ use std::path::Path;
 
 const SPEC: &str = include_str!("../functions/spec.json");
 
-const MODULES: [(&str, &[u8]); 6] = [
+const MODULES: [(&str, &[u8]); 8] = [
     (
         "echo/echo.wasm",
         include_bytes!("../functions/echo/echo.wasm"),
@@ -25,6 +25,14 @@ const MODULES: [(&str, &[u8]); 6] = [
     (
         "resize/resize.wasm",
         include_bytes!("../functions/resize/resize.wasm"),
+    ),
+    (
+        "sha256/sha256.wasm",
+        include_bytes!("../functions/sha256/sha256.wasm"),
+    ),
+    (
+        "words/words.wasm",
+        include_bytes!("../functions/words/words.wasm"),
     ),
 ];
 

@@ -111,6 +111,54 @@ fn echo_gives_bodies_of_every_size_back() {
 }
 
 #[test]
+fn sha256_is_the_digest_of_the_body() {
+    let server = serve(&["sha256"]);
+    let mut client = server.client();
+    // FIPS 180-4, the examples of NIST: nothing, one block, two blocks, a million of `a`.
+    for (body, digest) in [
+        (
+            String::new(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ),
+        (
+            "abc".into(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+        (
+            "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq".into(),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+        ),
+        (
+            "a".repeat(1_000_000),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+        ),
+    ] {
+        let response = client.post("/sha256", body.as_bytes());
+        check(&response, "text/plain", format!("{digest}\n").as_bytes());
+    }
+}
+
+#[test]
+fn words_are_counted_across_pieces() {
+    let server = serve(&["words"]);
+    let mut client = server.client();
+    let long = "ab \n".repeat(100_000);
+    for (body, counts) in [
+        ("", (0, 0, 0)),
+        ("one", (3, 1, 0)),
+        (" one\ttwo\nthree\r\n\n", (17, 3, 3)),
+        ("gr\u{fc}\u{df}e \u{0}", (9, 2, 0)),
+        (&*long, (400_000, 100_000, 100_000)),
+        (&*"x".repeat(50_000), (50_000, 1, 0)),
+    ] {
+        let response = client.post("/words", body.as_bytes());
+        let (bytes, words, lines) = counts;
+        let expected = format!("{{\"bytes\": {bytes}, \"words\": {words}, \"lines\": {lines}}}\n");
+        check(&response, "application/json", expected.as_bytes());
+    }
+}
+
+#[test]
 fn html_escapes_what_it_is_given() {
     let server = serve(&["html"]);
     let mut client = server.client();
