@@ -6,7 +6,7 @@ use crate::cli::settings::Preemption;
 use crate::config::{LoadOptions, Problem, Problems, Route, Spec, load_with, nearest};
 use crate::deployment::{compile_one, function_config};
 use crate::serve;
-use sandbox::{Artifact, Compiler, FunctionConfig};
+use sandbox::{Artifact, Compiler, Directory, FunctionConfig};
 use sched::Nanos;
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,6 @@ struct Described {
 impl Function {
     /// Finds and compiles it.
     pub fn prepare(wanted: &Wanted) -> Result<Function, Failure> {
-        if !wanted.folders.is_empty() || wanted.scratch.is_some() {
-            return Err(Failure::Failed(
-                "guests see no folders yet (--dir, --scratch)".to_owned(),
-            ));
-        }
         let described = match &wanted.function {
             run::Function::Module(path) => Described::of_module(path),
             run::Function::Route {
@@ -64,6 +59,7 @@ impl Function {
             config.environment.retain(|(known, _)| known != name);
             config.environment.push((name.clone(), value.clone()));
         }
+        add_folders(&mut config, wanted)?;
         let cpu = limits
             .cpu
             .map(|cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
@@ -108,6 +104,42 @@ impl Function {
             output_bytes: self.config.output_max_bytes,
         }
     }
+}
+
+/// Adds what the command line says to the function's own directories; the same name replaces one.
+fn add_folders(config: &mut FunctionConfig, wanted: &Wanted) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    for (at, folder) in wanted.folders.iter().enumerate() {
+        let wrong = |problem: &str, remedy| {
+            let host = folder.host.display().to_string();
+            Problem::of_setting("--dir", &host, problem, remedy)
+        };
+        match std::fs::metadata(&folder.host) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => problems.push(wrong("is no folder", "a folder: files are seen in theirs")),
+            Err(error) => problems.push(wrong(&error.to_string(), "a folder that exists")),
+        }
+        let earlier = wanted.folders[..at].iter().map(|folder| &folder.guest);
+        if earlier
+            .chain(&wanted.scratch)
+            .any(|name| *name == folder.guest)
+        {
+            let problem = format!("the guest has two folders as {}", folder.guest);
+            problems.push(wrong(&problem, "another name for one: HOST::GUEST"));
+        }
+        config
+            .directories
+            .retain(|known| known.guest != folder.guest);
+        config.directories.push(Directory {
+            host: folder.host.clone(),
+            guest: folder.guest.clone(),
+            writable: folder.writable,
+        });
+    }
+    if wanted.scratch.is_some() {
+        config.scratch.clone_from(&wanted.scratch);
+    }
+    Problems(problems).or(())
 }
 
 impl Described {

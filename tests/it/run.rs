@@ -15,6 +15,8 @@ use crate::process::{Folder, luge};
 const PRELUDE: &str = r#"
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "wasi_snapshot_preview1" "path_open" (func $open
+    (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\10\00\00\00\06\00\00\00")
   (data (i32.const 16) "hello\n")
@@ -282,6 +284,21 @@ fn what_is_wrong_is_said_by_flag_and_file() {
         ),
         (vec!["--tenant=a", &fib], 2, vec!["--spec"]),
         (
+            vec!["--dir=/nonexistent::/a", &fib],
+            3,
+            vec!["--dir", "/nonexistent", "No such file"],
+        ),
+        (
+            vec!["--dir", &fib, &fib],
+            3,
+            vec!["--dir", "fib.wasm", "is no folder"],
+        ),
+        (
+            vec!["--dir=/::/a", "--dir=/tmp::/a", &fib],
+            3,
+            vec!["--dir", "two folders as /a"],
+        ),
+        (
             vec!["--memory-max=64KiB", &*name(&folder.write("big.wat", BIG))],
             1,
             vec!["big.wat", "131072", "65536"],
@@ -298,6 +315,84 @@ fn what_is_wrong_is_said_by_flag_and_file() {
 
 /// Starts with two pages.
 const BIG: &str = "(module (memory (export \"memory\") 2) (func (export \"_start\")))";
+
+/// A guest that opens `name` in its first directory, creating it if it must, and writes `hello` into it; its
+/// exit code is the errno of opening.
+fn creates(name: &str) -> String {
+    format!(
+        r#"(module {PRELUDE}
+        (data (i32.const 64) "{name}")
+        (func (export "_start") (local $errno i32)
+          (local.set $errno (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const {})
+            (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 128)))
+          (if (local.get $errno) (then (call $exit (local.get $errno))))
+          (call $hello (i32.load (i32.const 128)))))"#,
+        name.len()
+    )
+}
+
+#[test]
+fn folders_are_seen_as_they_are_given() {
+    const PERM: i32 = 63;
+    const BADF: i32 = 8;
+    let folder = Folder::new();
+    let module = folder.write("guest.wat", &creates("new"));
+    let host = folder.path("data");
+    std::fs::create_dir(&host).expect("a folder can be made");
+    let host = host.to_string_lossy();
+    let new = folder.path("data/new");
+    for (flags, code, is_made) in [
+        (vec![], BADF, false),
+        (vec![format!("--dir={host}::/d")], PERM, false),
+        (vec![format!("--dir={host}::/d:ro")], PERM, false),
+        (vec!["--scratch=/tmp".to_owned()], 0, false),
+        (vec![format!("--dir={host}::/d:rw")], 0, true),
+        (vec![format!("--dir={host}:rw")], 0, true),
+    ] {
+        let mut command = run(&[]);
+        command.args(&flags).arg(&module);
+        let output = output(command, b"");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {said}");
+        assert_eq!(
+            std::fs::read(&new).ok(),
+            is_made.then(|| b"hello\n".to_vec()),
+            "{flags:?}"
+        );
+        std::fs::remove_file(&new).ok();
+    }
+}
+
+#[test]
+fn what_was_written_before_a_signal_comes_out() {
+    let folder = Folder::new();
+    let guest = creates("ready").replace(
+        "(call $hello (i32.load (i32.const 128)))",
+        "(call $hello (i32.const 1)) (call $hello (i32.load (i32.const 128))) (loop $l (br $l))",
+    );
+    let module = folder.write("guest.wat", &guest);
+    let mut command = run(&["--cpu-limit=60s"]);
+    command
+        .arg("--dir")
+        .arg(format!("{}:rw", folder.path("").display()))
+        .arg(module);
+    command.stdout(Stdio::piped());
+    let child = command.spawn().expect("the program can be run");
+    wait_until("the guest has written", || {
+        folder
+            .path("ready")
+            .metadata()
+            .is_ok_and(|it| it.len() == 6)
+    });
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", "INT", &pid]).status();
+    assert!(sent.expect("kill can be run").success());
+    let output = child.wait_with_output().expect("it is ours");
+    assert_eq!(
+        (output.status.code(), &*output.stdout),
+        (Some(130), &b"hello\n"[..])
+    );
+}
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
@@ -331,7 +426,7 @@ fn signals_end_a_guest_that_computes_and_one_that_sleeps() {
         (&sleeps, "INT", 130),
         (&sleeps, "TERM", 143),
     ] {
-        let mut command = run(&[]);
+        let mut command = run(&["--cpu-limit=60s"]);
         command.arg(module).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let pid = child.id().to_string();
@@ -355,11 +450,11 @@ fn signals_end_a_guest_that_computes_and_one_that_sleeps() {
     }
 }
 
-/// Sleeps on the monotonic clock for an hour.
+/// Sleeps on the monotonic clock for a minute.
 const SLEEPS: &str = r#"(module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (func (export "_start")
     (i32.store (i32.const 16) (i32.const 1))
-    (i64.store (i32.const 24) (i64.const 3600000000000))
+    (i64.store (i32.const 24) (i64.const 60000000000))
     (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))"#;
