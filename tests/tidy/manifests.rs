@@ -55,7 +55,7 @@ const CRATES: &[&str] = &["listener", "listener-http", "perf", "sandbox", "sched
 const WASMTIME_USER: &str = "sandbox/Cargo.toml";
 
 /// Workspaces of their own, which nothing here depends on.
-const APART: &[&str] = &["functions/", "fuzz/"];
+const APART: &[&str] = &["functions/", "fuzz/", "tests/conformance/cases/"];
 
 pub const RULES: &[Rule] = &[Rule {
     name: "edges between crates are the architecture",

@@ -19,6 +19,10 @@ const UNSAFE_FILES: &[&str] = &[
 /// The files that may sleep, and why.
 const SLEEPERS: &[(&str, &str)] = &[
     (
+        "tests/conformance/cases/rust-std.rs",
+        "a guest, which tries what sleeping does",
+    ),
+    (
         "src/server/access.rs",
         "the access log is written in batches, by a thread of its own",
     ),
