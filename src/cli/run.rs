@@ -161,7 +161,7 @@ impl Run {
             function: kept.take(self.function()),
             arguments: kept.take(self.arguments()),
             environment: kept.all(&self.environment, |text| assignment(text, &variable)),
-            folders: kept.all(&self.folders, |text| folder(text)),
+            folders: kept.all(&self.folders, folder),
             scratch: kept.take(self.scratch.as_deref().map(scratch).transpose()),
             limits: self.limits(&mut kept),
             settings,
@@ -188,7 +188,7 @@ impl Run {
         Settings::resolve(&given.collect(), &variables, &[])
     }
 
-    fn function(&self) -> Result<Function, Problem> {
+    fn function(&self) -> Result<Function, Problems> {
         let what = self.what.first().expect("clap requires one");
         let Some(spec) = &self.spec else {
             return Ok(Function::Module(what.into()));
@@ -204,7 +204,7 @@ impl Run {
         })
     }
 
-    fn arguments(&self) -> Result<Vec<u8>, Problem> {
+    fn arguments(&self) -> Result<Vec<u8>, Problems> {
         use sandbox::limits::{ARGUMENTS_BYTES_MAX, ARGUMENTS_MAX};
         let arguments = &self.what[1..];
         let bytes: usize = arguments.iter().map(|argument| argument.len() + 1).sum();
@@ -221,7 +221,7 @@ impl Run {
             arguments.len()
         );
         let remedy = format!("at most {ARGUMENTS_MAX} with {ARGUMENTS_BYTES_MAX} bytes together");
-        Err(Problem::of_setting("ARGUMENTS", "", problem, remedy))
+        Err(Problem::of_setting("ARGUMENTS", "", problem, remedy).into())
     }
 
     fn limits(&self, kept: &mut Collected<'_>) -> Limits {
@@ -254,9 +254,9 @@ impl Limits {
 struct Collected<'a>(&'a mut Vec<Problem>);
 
 impl Collected<'_> {
-    fn take<T: Default>(&mut self, result: Result<T, Problem>) -> T {
-        result.unwrap_or_else(|problem| {
-            self.0.push(problem);
+    fn take<T: Default>(&mut self, result: Result<T, Problems>) -> T {
+        result.unwrap_or_else(|problems| {
+            self.0.extend(problems.0);
             T::default()
         })
     }
@@ -264,7 +264,7 @@ impl Collected<'_> {
     fn all<T>(
         &mut self,
         values: &[OsString],
-        parse: impl Fn(&OsStr) -> Result<T, Problem>,
+        parse: impl Fn(&OsStr) -> Result<T, Problems>,
     ) -> Vec<T> {
         let results = values.iter().map(|value| parse(value));
         results
@@ -281,7 +281,7 @@ impl Collected<'_> {
         let value = value.as_deref()?;
         let parsed = parse(value).map(Some);
         self.take(parsed.map_err(|remedy| {
-            Problem::of_setting(flag, value, "not a value for this limit", remedy)
+            Problem::of_setting(flag, value, "not a value for this limit", remedy).into()
         }))
     }
 }
@@ -296,15 +296,15 @@ fn text(text: &OsStr) -> Option<String> {
     text.to_str().map(str::to_owned)
 }
 
-fn wrong(flag: &str, value: &OsStr, problem: &str, remedy: &str) -> Problem {
-    Problem::of_setting(flag, &value.to_string_lossy(), problem, remedy)
+fn wrong(flag: &str, value: &OsStr, problem: &str, remedy: &str) -> Problems {
+    Problem::of_setting(flag, &value.to_string_lossy(), problem, remedy).into()
 }
 
 /// `NAME=VALUE`, or `NAME` for the variable of this process.
 fn assignment(
     given: &OsStr,
     variable: impl Fn(&OsStr) -> Option<OsString>,
-) -> Result<(String, String), Problem> {
+) -> Result<(String, String), Problems> {
     let wrong = |problem| {
         wrong(
             "--env",
@@ -330,7 +330,7 @@ fn assignment(
 }
 
 /// `HOST[::GUEST][:rw]`.
-fn folder(given: &OsStr) -> Result<Folder, Problem> {
+fn folder(given: &OsStr) -> Result<Folder, Problems> {
     let wrong = |problem| {
         wrong(
             "--dir",
@@ -360,7 +360,7 @@ fn folder(given: &OsStr) -> Result<Folder, Problem> {
     })
 }
 
-fn scratch(given: &OsStr) -> Result<String, Problem> {
+fn scratch(given: &OsStr) -> Result<String, Problems> {
     let remedy = "the guest's name for it, such as /tmp";
     let name = text(given).filter(|name| !name.is_empty());
     name.ok_or_else(|| wrong("--scratch", given, "is no name of a folder", remedy))

@@ -175,17 +175,14 @@ impl Described {
 }
 
 /// The route that is meant.
-fn found<'s>(spec: &'s Spec, tenant: Option<&str>, route: &str) -> Result<&'s Route, Problem> {
+fn found<'s>(spec: &'s Spec, tenant: Option<&str>, route: &str) -> Result<&'s Route, Problems> {
     let names = || spec.tenants.iter().map(|tenant| &*tenant.name);
     if let Some(wanted) = tenant.filter(|wanted| names().all(|name| name != *wanted)) {
         let remedy =
             nearest(wanted, names()).map_or("a tenant of the spec".to_owned(), str::to_owned);
-        return Err(Problem::of_setting(
-            "--tenant",
-            wanted,
-            "the spec has no such tenant",
-            remedy,
-        ));
+        return Err(
+            Problem::of_setting("--tenant", wanted, "the spec has no such tenant", remedy).into(),
+        );
     }
     let tenants = spec
         .tenants
@@ -201,12 +198,7 @@ fn found<'s>(spec: &'s Spec, tenant: Option<&str>, route: &str) -> Result<&'s Ro
                 "more than one tenant has this route: {}, {}",
                 one.name, other.name
             );
-            Err(Problem::of_setting(
-                "MODULE",
-                route,
-                problem,
-                "--tenant with one of them",
-            ))
+            Err(Problem::of_setting("MODULE", route, problem, "--tenant with one of them").into())
         }
         (None, _) => {
             let names = routes.iter().map(|(_, route)| &*route.route);
@@ -215,12 +207,7 @@ fn found<'s>(spec: &'s Spec, tenant: Option<&str>, route: &str) -> Result<&'s Ro
                 Some(name) => name.to_owned(),
                 None => format!("a route of the spec, such as {}", list.join(" ")),
             };
-            Err(Problem::of_setting(
-                "MODULE",
-                route,
-                "the spec has no such route",
-                remedy,
-            ))
+            Err(Problem::of_setting("MODULE", route, "the spec has no such route", remedy).into())
         }
     }
 }
@@ -283,7 +270,7 @@ mod tests {
         let check = |tenant, route, expected: Result<&str, (&str, &str)>| {
             let got = found(&spec, tenant, route);
             let got = got.as_ref().map(|route| route.path.to_str().expect("text"));
-            let got = got.map_err(|problem| (&*problem.at, &*problem.remedy));
+            let got = got.map_err(|problems| (&*problems.0[0].at, &*problems.0[0].remedy));
             assert_eq!(got, expected, "{tenant:?} {route}");
         };
         check(None, "/y", Ok("2.wasm"));
