@@ -11,8 +11,8 @@ use wasmtime::{Engine, ModuleExport, ResourceLimiter};
 
 use crate::bulk::Offsets;
 use crate::call::{Call, End};
-use crate::limits::{TABLE_ELEMENTS_MAX, TABLE_ELEMENTS_POOLED};
 use crate::directories::Directories;
+use crate::limits::{TABLE_ELEMENTS_MAX, TABLE_ELEMENTS_POOLED};
 use crate::preempt::signal::Guest;
 use crate::preempt::{Shared, monotonic_ns};
 use crate::runtime::Stderr;

@@ -59,7 +59,7 @@ impl Guest {
             artifact: function.artifact,
             config: function.config,
         }];
-        let sandboxes = Sandboxes::new(&function.sandbox, &functions, reactor.handle.clone());
+        let sandboxes = Sandboxes::new(&function.sandbox, &functions, reactor.handle.clone(), None);
         Ok(Guest {
             sandboxes: sandboxes.map_err(|error| error.to_string())?,
             reactor,
