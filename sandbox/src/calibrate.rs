@@ -5,6 +5,7 @@
 //! machine, where the interrupt and the timer's programming each leave the guest. So it is measured as
 //! what counts in the end: how much longer a guest takes for the same work when it is preempted.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
@@ -27,11 +28,13 @@ const GUEST: &str = r#"(module (func (export "_start") (local $n i32) (local $su
 /// The quantum of the measurement: some twenty preemptions in a run.
 const QUANTUM_NS: u64 = 100_000;
 
-/// Runs of each kind, in turn. The fastest of each count: whatever else a machine does makes them longer.
+/// Runs of each kind, in turn. The fastest of each count: whatever else a machine does makes them longer. Those in
+/// which the kernel took the processor away count only if there are no others.
 const RUNS: usize = 5;
 
-/// Runs in which nobody was preempted do not count: a watcher may not have got to run. Until so many.
-const RUNS_MAX: usize = 200;
+/// After so many runs what there is has to do. Those in which nobody was preempted never count: a watcher may not
+/// have got to run.
+const RUNS_MAX: usize = 100;
 
 /// Preemptions may take one part in so many of a guest's time.
 const OVERHEAD_PART: u64 = 10;
@@ -134,52 +137,66 @@ pub fn calibrate(preemption: Preemption, trigger: Trigger) -> Result<Calibration
         Trigger::Watcher => runtime.watched_timer(Arc::new(Awake)),
     };
     let mut timer = timer.map_err(|error| error.to_string())?;
-    let mut delays_ns = Vec::new();
     let _watcher = (trigger == Trigger::Watcher).then(|| Spinning::new(timer.alarm()));
-    let mut alone_ns = u64::MAX;
-    let mut preempted = Vec::new();
+    let (mut alone, mut preempted) = (Vec::new(), Vec::new());
+    let mut delays_ns = Vec::new();
     for _ in 0..RUNS_MAX {
-        alone_ns = alone_ns.min(run(&mut runtime, &mut timer, u64::MAX, &mut delays_ns));
-        let before = delays_ns.len();
-        let ran_ns = run(&mut runtime, &mut timer, QUANTUM_NS, &mut delays_ns);
-        let preemptions = (delays_ns.len() - before) as u64;
-        if preemptions > 0 {
-            preempted.push((ran_ns, preemptions));
-        }
-        if preempted.len() == RUNS {
+        alone.push(run(&mut runtime, &mut timer, u64::MAX, &mut delays_ns));
+        let ran = run(&mut runtime, &mut timer, QUANTUM_NS, &mut delays_ns);
+        preempted.extend(Some(ran).filter(|ran| ran.preemptions > 0));
+        if preempted.iter().filter(|ran| !ran.is_disturbed).count() == RUNS {
             break;
         }
     }
-    let costs_ns = preempted
-        .into_iter()
-        .map(|(ran_ns, preemptions)| ran_ns.saturating_sub(alone_ns) / preemptions);
-    let not_preempted = || "no guest was preempted".to_owned();
+    let alone = alone.iter().map(|ran| (ran.is_disturbed, ran.ns)).min();
+    let (_, alone_ns) = alone.expect("some runs");
+    let cost_ns = |ran: &Ran| ran.ns.saturating_sub(alone_ns) / ran.preemptions;
+    let costs = preempted.iter().map(|ran| (ran.is_disturbed, cost_ns(ran)));
+    let (_, preemption_ns) = costs.min().ok_or("no guest was preempted")?;
+    delays_ns.sort_unstable();
     Ok(Calibration {
-        preemption_ns: costs_ns.min().ok_or_else(not_preempted)?,
-        delay_ns: median(delays_ns).ok_or_else(not_preempted)?,
+        preemption_ns,
+        delay_ns: delays_ns[delays_ns.len() / 2],
     })
 }
 
-fn median(mut values: Vec<u64>) -> Option<u64> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
+/// How a guest got to its end.
+struct Ran {
+    ns: u64,
+    preemptions: u64,
+    /// Something else had the processor meanwhile.
+    is_disturbed: bool,
 }
 
-/// Runs the guest to its end; how long that took. Adds how late each of its slices ended.
-fn run(runtime: &mut Runtime, timer: &mut Timer, quantum_ns: u64, delays_ns: &mut Vec<u64>) -> u64 {
+/// Runs the guest to its end. Adds how late each of its slices ended.
+fn run(runtime: &mut Runtime, timer: &mut Timer, quantum_ns: u64, delays_ns: &mut Vec<u64>) -> Ran {
     runtime.start(0, 0, Call::default(), Waker::noop().clone());
+    let switches = involuntary_switches();
     let begun_ns = monotonic_ns();
-    loop {
+    for preemptions in 0.. {
         let end_ns = monotonic_ns().saturating_add(quantum_ns);
         timer.begin_slice(end_ns, Contention::Contended);
         let step = runtime.resume(0);
         timer.end_slice();
         let now_ns = monotonic_ns();
         if let Step::Finished(_) = step {
-            return now_ns - begun_ns;
+            return Ran {
+                ns: now_ns - begun_ns,
+                preemptions,
+                is_disturbed: involuntary_switches() != switches,
+            };
         }
         delays_ns.push(now_ns.saturating_sub(end_ns));
     }
+    unreachable!("a guest that computes for milliseconds ends")
+}
+
+/// How often the kernel has taken the processor from this thread; `None` if it does not say (proc(5)).
+fn involuntary_switches() -> Option<u64> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))?;
+    count.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -198,6 +215,11 @@ mod tests {
             delay_ns: 0,
         };
         assert_eq!(calibrate(Preemption::Off, Trigger::Timer), Ok(free));
+    }
+
+    #[test]
+    fn the_kernel_says_when_it_takes_the_processor_away() {
+        assert!(involuntary_switches().is_some());
     }
 
     #[test]
