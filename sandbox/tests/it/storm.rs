@@ -171,12 +171,10 @@ impl Storm {
     fn stop_in_midst(&mut self, slot: u32, guest: u16) {
         loop {
             self.start(slot, guest);
-            loop {
-                match self.slice(slot, guest) {
-                    Step::Preempted => return,
-                    Step::Finished(_) => break,
-                    step => panic!("{step:?}"),
-                }
+            match self.slice(slot, guest) {
+                Step::Preempted => return,
+                Step::Finished(_) => {}
+                step => panic!("{step:?}"),
             }
         }
     }
