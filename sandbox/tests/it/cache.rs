@@ -68,6 +68,35 @@ fn the_second_start_compiles_nothing_and_runs_the_same() {
     assert_eq!(folder.files().len(), MODULES as usize);
 }
 
+/// What leads offsets back to the module as it was is kept with the code.
+#[test]
+fn a_trap_is_told_alike_from_the_cache() {
+    let folder = Folder::new();
+    let wat = r#"(module (memory 1)
+        (func (export "_start")
+          (memory.fill (i32.const 0) (i32.const 1) (memory.size))
+          (memory.fill (i32.const 1) (i32.const 1) (i32.const 65536))))"#;
+    let reports = [Origin::Compiled, Origin::Cached].map(|origin| {
+        let artifact = folder.compiler().compile(wat.as_bytes()).expect("compiles");
+        assert_eq!(artifact.origin(), origin);
+        let functions = [(artifact, FunctionConfig::default())];
+        let mut runtime = Runtime::new(&settings(), &functions, reactor()).expect("a runtime");
+        match run(&mut runtime, 0, Call::default()).exit {
+            Exit::Trapped(report) => report,
+            exit => panic!("{exit:?}"),
+        }
+    });
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0].backtrace.len(), 1, "{:?}", reports[0]);
+    // Where a module as small as this is.
+    let (_, offset) = reports[0].backtrace[0]
+        .split_once(" at 0x")
+        .expect("an offset");
+    let offset = usize::from_str_radix(offset, 16).expect("a number");
+    let wasm = wat::parse_str(wat).expect("it is well formed");
+    assert_eq!(wasm.get(offset..offset + 3), Some(&[0xfc, 0x0b, 0x00][..]));
+}
+
 #[test]
 fn damaged_code_is_compiled_again() {
     let folder = Folder::new();
