@@ -16,9 +16,16 @@ pub(super) fn answer(exchange: &mut Exchange, outcome: Outcome, route: &Route, e
     log_errors(exchange, &route.name);
     exchange.status = ends.finished(&outcome.exit, exchange.request_id, &route.name);
     if exchange.status == Status::OK && route.abi == Abi::Wagi {
-        let status = exchange.own_head.read(&exchange.answer);
-        exchange.status =
-            status.unwrap_or_else(|error| ends.not_cgi(error, exchange.request_id, &route.name));
+        match exchange.own_head.read(&exchange.answer) {
+            Ok(status) => exchange.status = status,
+            Err(error) => {
+                exchange.status = ends.not_cgi(error, exchange.request_id, &route.name);
+                if route.debug {
+                    let cause = error.reason();
+                    report(exchange, format_args!("{}: {cause}", ends::NOT_CGI));
+                }
+            }
+        }
     } else if route.debug {
         report(exchange, What(&outcome.exit));
     }

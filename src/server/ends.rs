@@ -100,6 +100,9 @@ impl Display for Verdict {
     }
 }
 
+/// What is wrong with the output of a function that succeeded, in words.
+pub(crate) const NOT_CGI: &str = "function wrote no CGI response";
+
 /// How a function ended, in words.
 pub(crate) fn what(exit: &Exit) -> &'static str {
     match exit {
@@ -132,7 +135,7 @@ impl Ends {
     pub(crate) fn not_cgi(&self, error: CgiError, request: u64, route: &str) -> Status {
         self.not_cgi.fetch_add(1, Relaxed);
         let cause = error.reason();
-        tracing::warn!(request, route, cause, "function wrote no CGI response");
+        tracing::warn!(request, route, cause, "{NOT_CGI}");
         Status::BAD_GATEWAY
     }
 

@@ -53,6 +53,8 @@ fn ends() -> Vec<End> {
             message: "function trapped", counter: "traps", trap: "wasm trap: wasm `unreachable` instruction executed" },
         End { name: "code", items: "", body: "(call $exit (i32.const 3))", keys: none(), status: 500,
             message: "function exited with a code other than 0", counter: "exit_codes", trap: "" },
+        End { name: "output-of-no-kind", items: "", body: "(call $exit (i32.const 0))", keys: json!({"abi": "wagi"}),
+            status: 502, message: "function wrote no CGI response", counter: "not_cgi", trap: "" },
     ]
 }
 
@@ -125,6 +127,7 @@ fn each_limit_has_its_status_its_log_line_and_its_counter() {
 fn plain(client: &mut Client, end: &End) {
     let response = client.get(&format!("/{}", end.name));
     let phrase = match end.status {
+        502 => "Bad Gateway\n",
         503 => "Service Unavailable\n",
         504 => "Gateway Timeout\n",
         _ => "Internal Server Error\n",
