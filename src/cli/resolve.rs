@@ -64,14 +64,7 @@ impl Settings {
             preemption: from.choice("preemption", PREEMPTIONS),
             preemption_trigger: from.choice("preemption-trigger", PREEMPTION_TRIGGERS),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
-            ring_depth: from.take("ring-depth", |text| {
-                let remedy = || "a power of two from 2 to 65536".to_owned();
-                let depth = integer(text, 2, 65_536).map_err(|_| remedy())?;
-                depth
-                    .is_power_of_two()
-                    .then_some(narrow(depth))
-                    .ok_or_else(remedy)
-            }),
+            ring_depth: from.take("ring-depth", ring_depth),
             spin_us: from.integer("spin-us", 0, 1_000_000),
             connections_max: narrow(from.integer("connections-max", 1, 1 << 20)),
             max_head_bytes: narrow(from.bytes("max-head-bytes", 1 << 10, 1 << 20)),
@@ -88,16 +81,27 @@ impl Settings {
                 &[("human", LogFormat::Human), ("json", LogFormat::Json)],
             ),
             cache_dir: from.cache_dir(),
-            access_log: from.take("access-log", |text| match text {
-                "off" => Ok(AccessLog::Off),
-                "-" => Ok(AccessLog::Stdout),
-                "" => Err("a file, - for standard output, or off".to_owned()),
-                path => Ok(AccessLog::File(PathBuf::from(path))),
-            }),
+            access_log: from.take("access-log", access_log),
             rows: Vec::new(),
             notices: Vec::new(),
         };
         from.finish(settings)
+    }
+}
+
+fn ring_depth(text: &str) -> Result<usize, String> {
+    let remedy = || "a power of two from 2 to 65536".to_owned();
+    let depth = integer(text, 2, 65_536).map_err(|_| remedy())?;
+    let depth = depth.is_power_of_two().then_some(narrow(depth));
+    depth.ok_or_else(remedy)
+}
+
+fn access_log(text: &str) -> Result<AccessLog, String> {
+    match text {
+        "off" => Ok(AccessLog::Off),
+        "-" => Ok(AccessLog::Stdout),
+        "" => Err("a file, - for standard output, or off".to_owned()),
+        path => Ok(AccessLog::File(PathBuf::from(path))),
     }
 }
 

@@ -149,31 +149,16 @@ impl Server {
         let routes = Arc::new(deployment.routes.bound_to(bound));
         let functions = Arc::new(deployment.functions);
         let ends = Arc::new(Ends::default());
-        let mut pending = Vec::new();
-        for worker in 0..options.worker_cores.len() {
-            let plan = WorkerPlan {
-                worker,
-                routes: routes.clone(),
-                functions: functions.clone(),
-                stop: stop.clone(),
-                sleep: sleep.clone(),
-                reactor: reactor.handle.clone(),
-                ends: ends.clone(),
-            };
-            pending.push(plan.spawn(&options)?);
-        }
-        let (mut links, mut workers) = (Vec::new(), Vec::new());
-        for (worker, starting) in pending.into_iter().enumerate() {
-            let died = Err("its thread died".to_owned());
-            match starting.ready.recv().unwrap_or(died) {
-                Ok(alarm) => links.push(starting.link.complete(alarm)),
-                Err(cause) => {
-                    stop_workers(&stop, &links);
-                    return Err(StartError::Worker { worker, cause });
-                }
-            }
-            workers.push(starting.thread);
-        }
+        let plan = |worker| WorkerPlan {
+            worker,
+            routes: routes.clone(),
+            functions: functions.clone(),
+            stop: stop.clone(),
+            sleep: sleep.clone(),
+            reactor: reactor.handle.clone(),
+            ends: ends.clone(),
+        };
+        let (links, workers) = start_workers(plan, &options, &stop)?;
         let (access, access_log) = match options
             .access_log
             .map(|to| AccessLog::start(to, &addresses))
@@ -263,6 +248,29 @@ impl Server {
         self.ends.log();
         drained
     }
+}
+
+/// Starts all workers at once, and waits until each is ready.
+fn start_workers(
+    plan: impl Fn(usize) -> WorkerPlan,
+    options: &Options,
+    stop: &AtomicBool,
+) -> Result<(Vec<WorkerLink>, Vec<JoinHandle<()>>), StartError> {
+    let pending = (0..options.worker_cores.len()).map(|worker| plan(worker).spawn(options));
+    let pending = pending.collect::<Result<Vec<_>, _>>()?;
+    let (mut links, mut workers) = (Vec::new(), Vec::new());
+    for (worker, starting) in pending.into_iter().enumerate() {
+        let died = Err("its thread died".to_owned());
+        match starting.ready.recv().unwrap_or(died) {
+            Ok(alarm) => links.push(starting.link.complete(alarm)),
+            Err(cause) => {
+                stop_workers(stop, &links);
+                return Err(StartError::Worker { worker, cause });
+            }
+        }
+        workers.push(starting.thread);
+    }
+    Ok((links, workers))
 }
 
 /// Ends workers that have begun to wait for requests which will not come.
