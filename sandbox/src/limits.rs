@@ -73,7 +73,7 @@ pub(crate) const NAP_MAX: std::time::Duration = std::time::Duration::from_secs(3
 pub const FILES_OPEN_MAX: usize = 64;
 
 /// Files and directories that all sandboxes of a process may have open (`ENFILE`).
-pub const FILES_OPEN_PROCESS_MAX: usize = 4096;
+pub const FILES_OPEN_PROCESS_MAX: usize = 1024;
 
 /// Bytes by which one sandbox may make files longer, all together and over its whole life (`ENOSPC`).
 pub const FILE_BYTES_MAX: u64 = 64 << 20;

@@ -8,6 +8,8 @@ pub struct Guest {
     pub wasm: Vec<u8>,
     pub query: &'static str,
     pub stdin: Vec<u8>,
+    /// It is given a directory.
+    pub has_directory: bool,
 }
 
 /// Says hello after it has looked at its arguments and its environment, as a libc does.
@@ -30,7 +32,8 @@ const HELLO: &str = r#"(module
     (i32.store (i32.const 4) (i32.const 12))
     (call $check (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
-/// The same, and one call that only the general implementation has: its context is made.
+/// The same, and one call that is not on every request's path. With a directory, wasmtime-wasi's context is made
+/// for it.
 const HELLO_GENERAL: &str = r#"
   (import "wasi_snapshot_preview1" "fd_filestat_get" (func $stat (param i32 i32) (result i32)))"#;
 
@@ -48,11 +51,16 @@ pub fn all() -> Vec<Guest> {
         wasm: wat::parse_str(text).expect("parses"),
         query: "a=1&b=2",
         stdin: Vec::new(),
+        has_directory: false,
     };
     vec![
         function("empty", "", None),
         wat("hello", HELLO),
         wat("hello, general", &general),
+        Guest {
+            has_directory: true,
+            ..wat("hello, files", &general)
+        },
         function("echo", "", Some("echo/echo.c")),
         function("fib", "10", None),
         function("ekf", "", Some("ekf/sample.bin")),
@@ -69,6 +77,7 @@ fn function(name: &'static str, query: &'static str, stdin: Option<&str>) -> Gue
         wasm: read(&format!("{name}/{name}.wasm")),
         query,
         stdin: stdin.map(read).unwrap_or_default(),
+        has_directory: false,
     }
 }
 
@@ -81,6 +90,7 @@ pub fn yields_for_ever() -> Guest {
         wasm: wat::parse_str(text).expect("parses"),
         query: "",
         stdin: Vec::new(),
+        has_directory: false,
     }
 }
 
@@ -102,6 +112,7 @@ pub fn dirties(memory_kib: u32, dirty_kib: u32) -> Guest {
         wasm: wat::parse_str(text).expect("parses"),
         query: "",
         stdin: Vec::new(),
+        has_directory: false,
     }
 }
 
@@ -128,5 +139,6 @@ pub fn dirties_on_demand(memory_kib: u32, dirty_kib: u32, query: &'static str) -
         wasm: wat::parse_str(text).expect("parses"),
         query,
         stdin: Vec::new(),
+        has_directory: false,
     }
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use guests::Guest;
 use reference::Reference;
-use sandbox::{Call, Compiler, Exit, FunctionConfig, Runtime, Settings, Step};
+use sandbox::{Call, Compiler, Directory, Exit, FunctionConfig, Runtime, Settings, Step};
 
 /// How often the two take turns.
 const ROUNDS: usize = 41;
@@ -76,11 +76,21 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(settings: &Settings, reactor: &tokio::runtime::Handle, wasm: &[u8]) -> Ours {
+    fn new(settings: &Settings, reactor: &tokio::runtime::Handle, guest: &Guest) -> Ours {
         let compiler = Compiler::new(settings, None).expect("a compiler");
-        let artifact = compiler.compile(wasm).expect("compiles");
+        let artifact = compiler.compile(&guest.wasm).expect("compiles");
+        let directory = Directory {
+            host: std::env::temp_dir(),
+            guest: "/tmp".to_owned(),
+            writable: false,
+        };
         let config = FunctionConfig {
             name: "guest".to_owned(),
+            directories: guest
+                .has_directory
+                .then_some(directory)
+                .into_iter()
+                .collect(),
             ..FunctionConfig::default()
         };
         let functions = [(artifact, config)];
@@ -118,7 +128,7 @@ fn lives(guests: &[Guest], settings: &Settings, reactor: &tokio::runtime::Handle
     println!("\na life, median of {ROUNDS} rounds in turn");
     println!("  guest             luge us   loop us   ratio   quartiles");
     for guest in guests {
-        let mut ours = Ours::new(settings, reactor, &guest.wasm);
+        let mut ours = Ours::new(settings, reactor, guest);
         let reference = Reference::new(&guest.wasm);
         ours.run(guest);
         assert_eq!(ours.call.stdout, reference.run(guest), "{}", guest.name);
@@ -137,7 +147,7 @@ fn lives(guests: &[Guest], settings: &Settings, reactor: &tokio::runtime::Handle
 /// the guest's end is known.
 fn completion(guest: &Guest, settings: &Settings, reactor: &tokio::runtime::Handle) {
     const LIVES: usize = 20_000;
-    let mut ours = Ours::new(settings, reactor, &guest.wasm);
+    let mut ours = Ours::new(settings, reactor, guest);
     let mut times: Vec<_> = (0..LIVES)
         .map(|_| each_us(1, &mut || ours.run(guest)))
         .collect();
@@ -191,7 +201,7 @@ fn each_us(count: u32, work: &mut dyn FnMut()) -> f64 {
 /// One way out of a guest and back in: a fiber switch each way, and what the runtime does around it.
 fn yields(settings: &Settings, reactor: &tokio::runtime::Handle) {
     let guest = guests::yields_for_ever();
-    let mut ours = Ours::new(settings, reactor, &guest.wasm);
+    let mut ours = Ours::new(settings, reactor, &guest);
     ours.runtime
         .start(0, 0, Call::default(), Waker::noop().clone());
     let mut resume = || match ours.runtime.resume(0) {
@@ -217,7 +227,7 @@ fn dirtied(settings: &Settings, reactor: &tokio::runtime::Handle) {
     let mut empty_us = 0.0;
     for (memory_kib, dirty_kib) in rows.into_iter().chain(by_memory) {
         let guest = guests::dirties(memory_kib, dirty_kib);
-        let mut ours = Ours::new(settings, reactor, &guest.wasm);
+        let mut ours = Ours::new(settings, reactor, &guest);
         let mut run = || ours.run(&guest);
         let count = count(&mut run);
         let mut times: Vec<_> = (0..ROUNDS).map(|_| each_us(count, &mut run)).collect();
@@ -241,7 +251,7 @@ fn dirtied(settings: &Settings, reactor: &tokio::runtime::Handle) {
 fn inherited(settings: &Settings, reactor: &tokio::runtime::Handle) {
     const LIVES: usize = 192;
     let [small, large] = ["", "large"].map(|query| guests::dirties_on_demand(16_384, 2048, query));
-    let mut ours = Ours::new(settings, reactor, &small.wasm);
+    let mut ours = Ours::new(settings, reactor, &small);
     let mut times = vec![Vec::new(); LIVES];
     for _ in 0..ROUNDS {
         ours.run(&large);

@@ -192,89 +192,84 @@ fn what_is_writable_is_changed() {
     let mut script = Script::default();
     let file = script.open(DIR, "new", CREAT | EXCL, READ | WRITE, 0);
     script.write(file, b"0123456789");
-    let told = script.room(8);
-    let told_at = i64::from(told);
-    script.call("fd_tell", &[file, told_at.into()]);
+    let [told, sought] = [script.room(8), script.room(8)];
+    script.call("fd_tell", &[file, i64::from(told).into()]);
     let (a, b) = (script.bytes(b"AB"), script.bytes(b"C"));
-    let vectors = script.vectors(&[(a, 2), (b, 1)]);
-    let count = script.room(4);
+    let vectors = script.vectors(&[(a, 2), (b, 1)]).into();
+    let [count, pread] = [script.room(4), script.room(4)];
+    let [two, three, four] = [2, 3, 4].map(Arg::Value);
     script.call(
         "fd_pwrite",
-        &[
-            file,
-            vectors.into(),
-            2.into(),
-            4.into(),
-            i64::from(count).into(),
-        ],
+        &[file, vectors, two, four, i64::from(count).into()],
     );
-    let sought = script.room(8);
     script.call(
         "fd_seek",
-        &[file, (-3).into(), 2.into(), i64::from(sought).into()],
+        &[file, (-3).into(), two, i64::from(sought).into()],
     );
     let end = script.read(file, 8);
     let (x, y) = (script.room(2), script.room(8));
-    let vectors = script.vectors(&[(x, 2), (y, 8)]);
-    let pread = script.room(4);
+    let vectors = script.vectors(&[(x, 2), (y, 8)]).into();
     script.call(
         "fd_pread",
-        &[
-            file,
-            vectors.into(),
-            2.into(),
-            3.into(),
-            i64::from(pread).into(),
-        ],
+        &[file, vectors, two, three, i64::from(pread).into()],
     );
     script.call("fd_fdstat_set_flags", &[file, APPEND.into()]);
     script.write(file, b"end");
     script.call("fd_filestat_set_size", &[file, 11.into()]);
+    script.call(
+        "fd_filestat_set_times",
+        &[file, 7.into(), 0.into(), 1.into()],
+    );
     script.call("fd_sync", &[file]);
     script.call("fd_datasync", &[file]);
     script.call("fd_advise", &[file, 0.into(), 0.into(), 0.into()]);
-    script.on_path("path_create_directory", DIR, "made");
-    let (new, moved) = (script.bytes(b"new"), script.bytes(b"made/moved"));
-    let [new, moved] = [new, moved].map(i64::from);
-    script.call(
-        "path_rename",
-        &[DIR, new, 3, DIR, moved, 10].map(Arg::Value),
-    );
-    script.call(
-        "path_link",
-        &[DIR, 0, moved, 10, DIR, new, 3].map(Arg::Value),
-    );
-    let link = i64::from(script.bytes(b"link"));
-    script.call("path_symlink", &[new, 3, DIR, link, 4].map(Arg::Value));
-    let (target, len) = (script.room(8), script.room(4));
-    let readlink = [DIR, link, 4, target.into(), 8, len.into()];
-    script.call("path_readlink", &readlink.map(Arg::Value));
-    let stat = script.room(64);
-    script.call(
-        "path_filestat_get",
-        &[DIR, FOLLOW, link, 4, stat.into()].map(Arg::Value),
-    );
-    script.on_path("path_unlink_file", DIR, "hello");
-    script.on_path("path_unlink_file", DIR, "sub/deep");
-    script.on_path("path_remove_directory", DIR, "sub");
     script.call("fd_close", &[file]);
     let report = script.run(&mut folder.runtime(true));
     report.all_succeeded();
 
-    assert_eq!(report.u64(told), 10);
-    assert_eq!(report.u32(count), 3);
-    assert_eq!(report.u64(sought), 7);
+    assert_eq!((report.u64(told), report.u64(sought)), (10, 7));
+    assert_eq!((report.u32(count), report.u32(pread)), (3, 7));
     assert_eq!(report.read(end), b"789");
-    assert_eq!(report.u32(pread), 7);
     assert_eq!(&report.memory[x as usize..][..2], b"3A");
     assert_eq!(&report.memory[y as usize..][..5], b"BC789");
+    let file = folder.inside().join("new");
+    assert_eq!(fs::read(&file).expect("there"), b"0123ABC789e");
+}
+
+#[test]
+fn names_are_made_moved_and_removed() {
+    let folder = Folder::new("names");
+    let mut script = Script::default();
+    script.on_path("path_create_directory", DIR, "made");
+    let [hello, moved, new, link] = ["hello", "made/moved", "new", "link"]
+        .map(|name| (i64::from(script.bytes(name.as_bytes())), name.len() as i64));
+    let two = |from: (i64, i64), to: (i64, i64)| [DIR, from.0, from.1, DIR, to.0, to.1];
+    script.call("path_rename", &two(hello, moved).map(Arg::Value));
+    let arguments = [DIR, 0, moved.0, moved.1, DIR, new.0, new.1];
+    script.call("path_link", &arguments.map(Arg::Value));
+    script.call(
+        "path_symlink",
+        &[new.0, new.1, DIR, link.0, link.1].map(Arg::Value),
+    );
+    let (target, len, stat) = (script.room(8), script.room(4), script.room(64));
+    let readlink = [DIR, link.0, link.1, target.into(), 8, len.into()];
+    script.call("path_readlink", &readlink.map(Arg::Value));
+    let arguments = [DIR, FOLLOW, link.0, link.1, stat.into()];
+    script.call("path_filestat_get", &arguments.map(Arg::Value));
+    let arguments = [DIR, 0, new.0, new.1, 7, 9, 5];
+    script.call("path_filestat_set_times", &arguments.map(Arg::Value));
+    script.on_path("path_unlink_file", DIR, "sub/deep");
+    script.on_path("path_remove_directory", DIR, "sub");
+    let report = script.run(&mut folder.runtime(true));
+    report.all_succeeded();
+
     assert_eq!(report.read((target, len)), b"new");
     // A plain file with two names and eleven bytes.
     let (kind, names, bytes) = (stat + 16, stat + 24, stat + 32);
     assert_eq!(report.memory[kind as usize], 4);
     assert_eq!((report.u64(names), report.u64(bytes)), (2, 11));
     let read = |name: &str| fs::read(folder.inside().join(name)).expect(name);
-    assert_eq!(read("made/moved"), b"0123ABC789e");
+    assert_eq!(read("made/moved"), b"hello, file");
     assert_eq!(read("link"), read("new"));
     assert!(!folder.inside().join("hello").exists());
     assert!(!folder.inside().join("sub").exists());
@@ -539,112 +534,59 @@ fn descriptors_bytes_and_entries_are_bounded() {
 }
 
 /// Wrong pointers, lengths and numbers are told, and end nobody.
+#[rustfmt::skip]
 #[test]
 fn wrong_arguments_are_errnos() {
     let folder = Folder::new("wrong");
     let mut script = Script::default();
     let file = script.open(DIR, "hello", 0, READ, 0);
     let far = Arg::Value(0x7fff_fff0);
-    let [zero, one] = [0, 1].map(Arg::Value);
-    let dir = Arg::Value(DIR);
-    let odd = i64::from(script.room(64)) + 1;
-    let name = i64::from(script.bytes(b"hello")).into();
-    let bad_text = i64::from(script.bytes(b"\xff\xfe")).into();
-    let five = 5.into();
-    let mut errnos = vec![SUCCESS];
-    let mut check = |script: &mut Script, name: &str, arguments: &[Arg], errno| {
-        script.call(name, arguments);
-        errnos.push(errno);
-    };
-    check(&mut script, "fd_filestat_get", &[file, far], FAULT);
-    check(&mut script, "fd_filestat_get", &[file, odd.into()], INVAL);
-    check(&mut script, "fd_fdstat_get", &[file, far], FAULT);
-    check(&mut script, "fd_read", &[file, far, one, zero], FAULT);
-    check(&mut script, "fd_read", &[file, zero, one, far], FAULT);
-    check(
-        &mut script,
-        "fd_read",
-        &[file, zero, 1025.into(), zero],
-        INVAL,
-    );
-    check(&mut script, "fd_write", &[file, far, one, zero], FAULT);
-    check(
-        &mut script,
-        "fd_readdir",
-        &[dir, far, 100.into(), zero, zero],
-        FAULT,
-    );
-    check(&mut script, "fd_seek", &[file, zero, 3.into(), zero], INVAL);
-    check(
-        &mut script,
-        "fd_seek",
-        &[file, (-1).into(), zero, zero],
-        INVAL,
-    );
-    check(&mut script, "fd_tell", &[file, far], FAULT);
-    check(&mut script, "path_unlink_file", &[dir, far, five], FAULT);
-    check(
-        &mut script,
-        "path_unlink_file",
-        &[dir, zero, 4097.into()],
-        NAMETOOLONG,
-    );
-    check(
-        &mut script,
-        "path_unlink_file",
-        &[dir, zero, (-1).into()],
-        NAMETOOLONG,
-    );
-    check(
-        &mut script,
-        "path_filestat_get",
-        &[dir, zero, bad_text, 2.into(), zero],
-        25,
-    );
-    check(
-        &mut script,
-        "path_filestat_get",
-        &[dir, 2.into(), name, five, zero],
-        INVAL,
-    );
-    check(
-        &mut script,
-        "path_filestat_get",
-        &[file, zero, name, five, zero],
-        BADF,
-    );
+    let [zero, one, five, none] = [0, 1, 5, 99].map(Arg::Value);
+    let (dir, size) = (Arg::Value(DIR), Arg::Value(-1));
+    let odd = Arg::Value(i64::from(script.room(64)) + 1);
+    let name = Arg::Value(script.bytes(b"hello").into());
+    let no_text = Arg::Value(script.bytes(b"\xff\xfe").into());
     let open = |fd, told| [fd, zero, name, five, zero, READ.into(), zero, zero, told];
-    check(&mut script, "path_open", &open(dir, far), FAULT);
-    check(&mut script, "path_open", &open(dir, odd.into()), INVAL);
-    check(&mut script, "path_open", &open(99.into(), zero), BADF);
-    check(&mut script, "path_open", &open(one, zero), BADF);
-    check(&mut script, "path_open", &open(file, zero), NOTDIR);
-    check(&mut script, "fd_allocate", &[file, zero, one], NOTSUP);
-    check(
-        &mut script,
-        "fd_fdstat_set_rights",
-        &[file, zero, zero],
-        NOTSUP,
-    );
-    check(&mut script, "fd_close", &[99.into()], BADF);
-    check(&mut script, "fd_renumber", &[file, 99.into()], BADF);
-    check(&mut script, "fd_read", &[dir, zero, zero, zero], BADF);
-    check(&mut script, "fd_read", &[one, zero, zero, zero], BADF);
-    check(&mut script, "fd_write", &[zero, zero, zero, zero], BADF);
-    check(&mut script, "sock_shutdown", &[file, zero], NOTSOCK);
-    check(&mut script, "sock_accept", &[dir, zero, zero], NOTSOCK);
-    check(
-        &mut script,
-        "sock_recv",
-        &[99.into(), zero, zero, zero, zero, zero],
-        BADF,
-    );
-    check(
-        &mut script,
-        "sock_send",
-        &[one, zero, zero, zero, zero],
-        NOTSOCK,
-    );
+    let rows: &[(&str, &[Arg], i32)] = &[
+        ("fd_filestat_get", &[file, far], FAULT),
+        ("fd_filestat_get", &[file, odd], INVAL),
+        ("fd_fdstat_get", &[file, far], FAULT),
+        ("fd_read", &[file, far, one, zero], FAULT),
+        ("fd_read", &[file, zero, one, far], FAULT),
+        ("fd_read", &[file, zero, 1025.into(), zero], INVAL),
+        ("fd_write", &[file, far, one, zero], FAULT),
+        ("fd_readdir", &[dir, far, 100.into(), zero, zero], FAULT),
+        ("fd_seek", &[file, zero, 3.into(), zero], INVAL),
+        ("fd_seek", &[file, size, zero, zero], INVAL),
+        ("fd_tell", &[file, far], FAULT),
+        ("path_unlink_file", &[dir, far, five], FAULT),
+        ("path_unlink_file", &[dir, zero, 4097.into()], NAMETOOLONG),
+        ("path_unlink_file", &[dir, zero, size], NAMETOOLONG),
+        ("path_filestat_get", &[dir, zero, no_text, 2.into(), zero], ILSEQ),
+        ("path_filestat_get", &[dir, 2.into(), name, five, zero], INVAL),
+        ("path_filestat_get", &[file, zero, name, five, zero], BADF),
+        ("path_open", &open(dir, far), FAULT),
+        ("path_open", &open(dir, odd), INVAL),
+        ("path_open", &open(none, zero), BADF),
+        ("path_open", &open(one, zero), BADF),
+        ("path_open", &open(file, zero), NOTDIR),
+        ("fd_allocate", &[file, zero, one], NOTSUP),
+        ("fd_fdstat_set_rights", &[file, zero, zero], NOTSUP),
+        ("fd_close", &[none], BADF),
+        ("fd_renumber", &[file, none], BADF),
+        ("fd_read", &[dir, zero, zero, zero], BADF),
+        ("fd_read", &[one, zero, zero, zero], BADF),
+        ("fd_write", &[zero, zero, zero, zero], BADF),
+        ("sock_shutdown", &[file, zero], NOTSOCK),
+        ("sock_accept", &[dir, zero, zero], NOTSOCK),
+        ("sock_recv", &[none, zero, zero, zero, zero, zero], BADF),
+        ("sock_send", &[one, zero, zero, zero, zero], NOTSOCK),
+    ];
+    let mut errnos = vec![SUCCESS];
+    for (name, arguments, errno) in rows {
+        script.call(name, arguments);
+        errnos.push(*errno);
+    }
     script.run(&mut folder.runtime(false)).check(&errnos);
 }
 
@@ -661,8 +603,8 @@ fn a_refused_open_keeps_no_descriptor() {
     }
     for _ in 0..FILES_OPEN_MAX {
         script.open(DIR, "sub", DIRECTORY, READ, 0);
-        errnos.push(SUCCESS);
     }
+    errnos.extend([SUCCESS; FILES_OPEN_MAX]);
     script.run(&mut folder.runtime(false)).check(&errnos);
 }
 

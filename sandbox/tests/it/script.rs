@@ -37,6 +37,7 @@ pub const SUCCESS: i32 = 0;
 pub const BADF: i32 = 8;
 pub const EXIST: i32 = 20;
 pub const FAULT: i32 = 21;
+pub const ILSEQ: i32 = 25;
 pub const INVAL: i32 = 28;
 pub const MFILE: i32 = 33;
 pub const NAMETOOLONG: i32 = 37;
