@@ -3,11 +3,11 @@
 //!
 //! All problems are collected, as the spec's own are; nothing is served unless there are none.
 
-use crate::config::{Abi, Problem, Problems, Router, Spec, Stderr};
+use crate::config::{Abi, Access, Dir, Problem, Problems, Router, Spec, Stderr};
 use crate::limits::FUNCTIONS_MAX;
 use crate::server::{Cgi, Function, Route, Routes};
 use listener_http::Method;
-use sandbox::{Artifact, Compiler, FunctionConfig, LoadError, Origin, Program};
+use sandbox::{Artifact, Compiler, Directory, FunctionConfig, LoadError, Origin, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,14 @@ pub struct Deployment {
     pub ports: Vec<Port>,
     /// What was compiled, and how.
     pub modules: Modules,
+}
+
+impl Deployment {
+    /// Whether any of its functions can wait for files.
+    pub fn has_directories(&self) -> bool {
+        let mut configs = self.functions.iter().map(|function| &function.config);
+        configs.any(FunctionConfig::has_directories)
+    }
 }
 
 /// The modules of a spec, compiled, in the order of their paths.
@@ -352,7 +360,17 @@ pub(crate) fn function_config(route: &crate::config::Route) -> FunctionConfig {
         environment: route.env.0.clone(),
         stderr,
         memory_max_bytes: Some(memory_max_bytes(route)),
+        directories: route.dirs.iter().map(directory).collect(),
+        scratch: route.scratch.clone(),
         ..FunctionConfig::default()
+    }
+}
+
+fn directory(dir: &Dir) -> Directory {
+    Directory {
+        host: dir.host.clone(),
+        guest: dir.guest.clone(),
+        writable: dir.access == Access::Rw,
     }
 }
 

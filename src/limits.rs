@@ -39,6 +39,13 @@ pub const LOG_LINES_MAX: usize = 8192;
 /// File descriptors that are not connections: ring, bell, sockets, logs, standard streams, module images.
 pub const DESCRIPTORS_RESERVED: usize = 128;
 
+/// Threads that do what functions want of files; none if no function has a directory.
+pub const FILE_THREADS: usize = 8;
+
+/// How long such a thread is kept that has nothing to do: for ever. One that a worker would start in its
+/// place would be pinned to that worker's core.
+pub const FILE_THREADS_KEEP: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// Default of `luge run --output-max`: each of a guest's two outputs, kept until it has ended. More than a
 /// server's, whose guests answer requests.
 pub const RUN_OUTPUT_MAX_BYTES: u64 = 1 << 30;

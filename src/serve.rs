@@ -312,11 +312,20 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The descriptors that are not connections. A module has one for its code, and one in each worker.
+/// The descriptors that are not connections. A module has one for its code, and one in each worker; a function's
+/// directory one in each worker; and where sandboxes have directories of their own, each may have them all.
 fn descriptors_reserved(settings: &Settings, loaded: &Loaded) -> usize {
-    let routes = loaded.spec.tenants.iter().flat_map(|tenant| &tenant.routes);
-    let modules: BTreeSet<_> = routes.map(|route| &route.path).collect();
-    DESCRIPTORS_RESERVED + modules.len() * (1 + settings.workers)
+    let routes = || loaded.spec.tenants.iter().flat_map(|tenant| &tenant.routes);
+    let modules: BTreeSet<_> = routes().map(|route| &route.path).collect();
+    let dirs: usize = routes().map(|route| route.dirs.len()).sum();
+    let private = routes().filter(|route| route.scratch.is_some());
+    let private = private.map(|route| route.dirs.len() + 1).max().unwrap_or(0);
+    let files = match dirs + private {
+        0 => 0,
+        _ => sandbox::limits::FILES_OPEN_PROCESS_MAX,
+    };
+    let each_worker = modules.len() + dirs + settings.sandboxes_max as usize * private;
+    DESCRIPTORS_RESERVED + modules.len() + files + settings.workers * each_worker
 }
 
 /// Lets the process have as many descriptors as it is allowed; returns how many connections fit.

@@ -193,6 +193,13 @@ impl fmt::Debug for FunctionConfig {
     }
 }
 
+impl FunctionConfig {
+    /// Whether its guests can see any directory, so that they may wait for files.
+    pub fn has_directories(&self) -> bool {
+        !self.directories.is_empty() || self.scratch.is_some()
+    }
+}
+
 impl Default for FunctionConfig {
     fn default() -> FunctionConfig {
         FunctionConfig {

@@ -9,13 +9,14 @@ use serde_json::value::RawValue;
 use super::env::{self, Environment, Sources};
 use super::json;
 use super::keys::{
-    Abi, DeadlineAction, ROUTE_IGNORED, RouteKeys, Stderr, TENANT_IGNORED, TenantKeys,
+    Abi, DeadlineAction, DirKeys, ROUTE_IGNORED, RouteKeys, Stderr, TENANT_IGNORED, TenantKeys,
     WITHOUT_EFFECT,
 };
+use super::load::directory;
 use super::methods::Methods;
 use super::read::{Object, Reader, Shape};
 use super::router;
-use super::spec::{Route, Tenant};
+use super::spec::{Dir, Route, Tenant};
 
 /// Below this port, a process needs a privilege to listen.
 const PORT_UNPRIVILEGED_MIN: u16 = 1024;
@@ -78,7 +79,7 @@ where
         let values = tenant.keys.routes.map(json::items).unwrap_or_default();
         for (index, value) in values.into_iter().enumerate() {
             let at = format!("{}[{index}]", tenant.member("routes"));
-            let Some(object) = self.reader.object::<RouteKeys>(shape, at, value) else {
+            let Some(object) = self.reader.object::<RouteKeys<'a>>(shape, at, value) else {
                 continue;
             };
             self.check_route(&object, &mut seen);
@@ -86,11 +87,12 @@ where
             self.check_deadline(&object);
             self.check_abi(&object);
             self.note_without_effect(&object);
+            let dirs = self.dirs(shape.schema, &object);
             let path = self.module(&object);
             let offset = |value| json::offset(self.reader.text, value);
             self.path_offsets.push(object.value("path").map(offset));
             let env = self.environment(&object);
-            routes.push(route(object, path, env));
+            routes.push(route(object, path, env, dirs));
         }
         routes
     }
@@ -165,7 +167,11 @@ where
         }
     }
 
-    fn check_route(&mut self, route: &Object<'a, RouteKeys>, seen: &mut HashMap<String, String>) {
+    fn check_route(
+        &mut self,
+        route: &Object<'a, RouteKeys<'a>>,
+        seen: &mut HashMap<String, String>,
+    ) {
         let Some(path) = &route.keys.route else {
             return;
         };
@@ -191,7 +197,7 @@ where
         }
     }
 
-    fn check_deadline(&mut self, route: &Object<'a, RouteKeys>) {
+    fn check_deadline(&mut self, route: &Object<'a, RouteKeys<'a>>) {
         let acts = route.keys.deadline_action.unwrap_or_default() != DeadlineAction::None;
         if acts && !route.has("relative-deadline-us") {
             let problem = "there is no relative-deadline-us to act at";
@@ -201,7 +207,7 @@ where
         }
     }
 
-    fn check_abi(&mut self, route: &Object<'a, RouteKeys>) {
+    fn check_abi(&mut self, route: &Object<'a, RouteKeys<'a>>) {
         let keys = &route.keys;
         if keys.abi == Some(Abi::Wagi) && keys.stderr == Some(Stderr::Body) {
             let problem = "with \"abi\": \"wagi\" it would get into the header";
@@ -210,14 +216,78 @@ where
         }
     }
 
-    fn environment(&mut self, route: &Object<'a, RouteKeys>) -> Environment {
+    fn environment(&mut self, route: &Object<'a, RouteKeys<'a>>) -> Environment {
         let value = route.keys.env.and_then(|_| route.value("env"));
         let read = |value| env::read(&mut self.reader, &route.member("env"), value, &self.sources);
         value.map(read).unwrap_or_default()
     }
 
+    /// The directories of a route; their names in the guest, that of its scratch directory too, differ.
+    fn dirs(&mut self, route_schema: &Value, route: &Object<'a, RouteKeys<'a>>) -> Vec<Dir> {
+        let shape = Shape {
+            noun: "directory",
+            schema: &route_schema["properties"]["dirs"]["items"],
+            ignored: &[],
+            other: ("route", route_schema),
+        };
+        let mut seen = HashMap::new();
+        if let Some(scratch) = &route.keys.scratch {
+            if let Some(problem) = unfit_guest(scratch) {
+                let remedy = "an absolute path such as \"/tmp\"";
+                self.reader.problem_with(route, "scratch", problem, remedy);
+            }
+            seen.insert(scratch.clone(), route.member("scratch"));
+        }
+        let mut dirs = Vec::new();
+        let values = route.keys.dirs.map(json::items).unwrap_or_default();
+        for (index, value) in values.into_iter().enumerate() {
+            let at = format!("{}[{index}]", route.member("dirs"));
+            let Some(object) = self.reader.object::<DirKeys>(&shape, at, value) else {
+                continue;
+            };
+            dirs.extend(self.dir(&object, &mut seen));
+        }
+        dirs
+    }
+
+    fn dir(
+        &mut self,
+        object: &Object<'a, DirKeys>,
+        seen: &mut HashMap<String, String>,
+    ) -> Option<Dir> {
+        let host = object.keys.host.as_ref().map(|host| {
+            let folder = self.reader.file.parent().unwrap_or(Path::new(""));
+            folder.join(host)
+        });
+        if let Some(why) = host.as_deref().and_then(|host| directory(host).err()) {
+            let remedy = "a directory that is there, relative to the spec's folder";
+            let problem = format!("the directory {why}");
+            self.reader.problem_with(object, "host", problem, remedy);
+        }
+        let guest = object.keys.guest.clone();
+        if let Some(problem) = guest.as_deref().and_then(unfit_guest) {
+            let remedy = "an absolute path such as \"/data\"";
+            self.reader.problem_with(object, "guest", problem, remedy);
+        }
+        let known = guest.as_ref().and_then(|guest| seen.get(guest));
+        if let Some(first) = known {
+            let problem = format!("{first} has this name already");
+            let remedy = "a name of its own for each directory of a route";
+            self.reader.problem_with(object, "guest", problem, remedy);
+        } else if let Some(guest) = &guest {
+            seen.insert(guest.clone(), object.at.clone());
+        }
+        let access = object.keys.access.unwrap_or_default();
+        let (host, guest) = (host?, guest?);
+        Some(Dir {
+            host,
+            guest,
+            access,
+        })
+    }
+
     /// RFC 9110 §5.5: visible characters, blanks and tabs between them.
-    fn check_content_type(&mut self, route: &Object<'a, RouteKeys>) {
+    fn check_content_type(&mut self, route: &Object<'a, RouteKeys<'a>>) {
         let Some(value) = &route.keys.http_resp_content_type else {
             return;
         };
@@ -236,7 +306,7 @@ where
 
     /// The module of a route. SLEdge names shared objects, `x.wasm.so`; the `x.wasm` that it was
     /// made of is what runs here.
-    fn module(&mut self, route: &Object<'a, RouteKeys>) -> Option<PathBuf> {
+    fn module(&mut self, route: &Object<'a, RouteKeys<'a>>) -> Option<PathBuf> {
         let written = route.keys.path.as_deref()?;
         let remedy = "a .wasm or .wat file that can be read, relative to the spec's folder";
         if let Some(wasm) = written
@@ -271,6 +341,19 @@ where
     }
 }
 
+/// Why a function cannot have a directory of this name.
+fn unfit_guest(name: &str) -> Option<&'static str> {
+    if !name.starts_with('/') {
+        return Some("the name does not begin with \"/\"");
+    }
+    let mut parts = name[1..].split('/');
+    let is_odd = name != "/" && parts.any(|part| matches!(part, "" | "." | ".."));
+    if is_odd || name.contains('\0') {
+        return Some("the name has \".\", \"..\", an empty part or a NUL in it");
+    }
+    None
+}
+
 /// What earlier tenants have taken, with their JSON paths.
 #[derive(Default)]
 struct Seen {
@@ -292,7 +375,12 @@ fn tenant(object: Object<'_, TenantKeys<'_>>, routes: Vec<Route>) -> Tenant {
 }
 
 /// As [`tenant`].
-fn route(object: Object<'_, RouteKeys>, path: Option<PathBuf>, env: Environment) -> Route {
+fn route(
+    object: Object<'_, RouteKeys<'_>>,
+    path: Option<PathBuf>,
+    env: Environment,
+    dirs: Vec<Dir>,
+) -> Route {
     let keys = object.keys;
     let written = keys.route.unwrap_or_default();
     let canonical = router::canonical(&written);
@@ -314,6 +402,8 @@ fn route(object: Object<'_, RouteKeys>, path: Option<PathBuf>, env: Environment)
         env,
         abi: keys.abi.unwrap_or_default(),
         pass_authorization: keys.pass_authorization.unwrap_or_default(),
+        dirs,
+        scratch: keys.scratch,
         pointer: object.at,
         path_position: None,
     }

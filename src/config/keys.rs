@@ -33,7 +33,11 @@ pub(super) struct TenantKeys<'a> {
     pub(super) port: Option<u16>,
     /// The tenant's functions by path.
     #[serde(borrow)]
-    #[schemars(required, with = "Vec<RouteKeys>", length(min = 1, max = 65535))]
+    #[schemars(
+        required,
+        with = "Vec<RouteKeys<'static>>",
+        length(min = 1, max = 65535)
+    )]
     pub(super) routes: Option<&'a RawValue>,
     /// The period, in microseconds, after which the tenant's budget is filled again. 0: no
     /// reservation.
@@ -49,7 +53,7 @@ pub(super) struct TenantKeys<'a> {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields)]
-pub(super) struct RouteKeys {
+pub(super) struct RouteKeys<'a> {
     /// The path that is served: it takes requests for itself and for everything below it, by
     /// whole segments ("/fib" takes "/fib/x", not "/fib2"); the longest route wins.
     #[schemars(required, length(min = 1, max = 1024), regex(pattern = r"^/[^?#\s]*$"))]
@@ -109,6 +113,14 @@ pub(super) struct RouteKeys {
     pub(super) abi: Option<Abi>,
     /// Whether the function sees the Authorization field as HTTP_AUTHORIZATION. Default: false.
     pub(super) pass_authorization: Option<bool>,
+    /// Directories of the host that the function sees, and nothing outside of them.
+    #[serde(borrow)]
+    #[schemars(with = "Option<Vec<DirKeys>>", length(min = 1, max = 64))]
+    pub(super) dirs: Option<&'a RawValue>,
+    /// The function's name of a directory that each request gets for itself, empty, writable, and
+    /// removed with it, such as "/tmp".
+    #[schemars(length(min = 1, max = 4096), regex(pattern = r"^/"))]
+    pub(super) scratch: Option<String>,
 }
 
 /// How a function is spoken to.
@@ -120,6 +132,32 @@ pub enum Abi {
     Sledge,
     /// By WAGI: its first argument is the path, its output is a CGI response (RFC 3875 §6) with header and body.
     Wagi,
+}
+
+/// What an object in `dirs` may hold.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub(super) struct DirKeys {
+    /// The directory, relative to the spec.
+    #[schemars(required, length(min = 1, max = 4096))]
+    pub(super) host: Option<String>,
+    /// The function's name of it, such as "/data".
+    #[schemars(required, length(min = 1, max = 4096), regex(pattern = r"^/"))]
+    pub(super) guest: Option<String>,
+    /// What the function may do with what is in it. Default: "ro".
+    pub(super) access: Option<Access>,
+}
+
+/// What a function may do with what is in a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Read it.
+    #[default]
+    Ro,
+    /// Read and change it.
+    Rw,
 }
 
 /// What becomes of a request that is not done by its deadline.

@@ -206,6 +206,15 @@ fn readable(path: &Path) -> Result<(), String> {
     open(path).map(drop)
 }
 
+/// Whether `path` is a directory that can be read; if not, why, as the rest of a sentence.
+pub(super) fn directory(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|error| says(&error))?;
+    if !metadata.is_dir() {
+        return Err("is no directory".to_owned());
+    }
+    fs::read_dir(path).map(drop).map_err(|error| says(&error))
+}
+
 /// Opens a regular file. Anything else is refused unopened: opening a pipe would wait.
 fn open(path: &Path) -> Result<File, String> {
     let metadata = fs::metadata(path).map_err(|error| says(&error))?;

@@ -27,9 +27,9 @@ mod spec;
 mod tests;
 
 pub use env::{CGI_VARIABLES, Environment};
-pub use keys::{Abi, DeadlineAction, Stderr, schema};
+pub use keys::{Abi, Access, DeadlineAction, Stderr, schema};
 pub use load::{Examined, LoadOptions, Loaded, examine, examine_text, load, load_from, load_with};
 pub use methods::{Method, Methods};
 pub use problem::{Notice, Position, Problem, Problems, nearest};
 pub use router::Router;
-pub use spec::{Route, Spec, Tenant};
+pub use spec::{Dir, Route, Spec, Tenant};

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::env::Environment;
-use super::keys::{Abi, DeadlineAction, Stderr};
+use super::keys::{Abi, Access, DeadlineAction, Stderr};
 use super::methods::Methods;
 use super::problem::{Position, Problem};
 
@@ -74,10 +74,25 @@ pub struct Route {
     pub abi: Abi,
     /// Whether the function sees the `Authorization` field.
     pub pass_authorization: bool,
+    /// What it sees of the host, by its own names, which differ.
+    pub dirs: Vec<Dir>,
+    /// Its name of a directory of each request's own.
+    pub scratch: Option<String>,
     /// The JSON path of this route, such as `$[0].routes[2]`.
     pub pointer: String,
     /// Where the value of `path` stands in the file.
     pub path_position: Option<Position>,
+}
+
+/// A directory of the host as a function sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dir {
+    /// It was there when the spec was read.
+    pub host: PathBuf,
+    /// Absolute, without `.`, `..` and empty parts.
+    pub guest: String,
+    /// What the function may do with what is in it.
+    pub access: Access,
 }
 
 impl Spec {

@@ -54,7 +54,8 @@ impl Wake for Told {
 
 impl Guest {
     pub fn new(function: Function) -> Result<Guest, String> {
-        let reactor = Reactor::start().map_err(|error| error.to_string())?;
+        let reactor = Reactor::start(function.config.has_directories());
+        let reactor = reactor.map_err(|error| error.to_string())?;
         let functions = [server::Function {
             artifact: function.artifact,
             config: function.config,

@@ -141,7 +141,7 @@ impl Server {
     /// [`StartError`]; nothing keeps running then but threads that end by themselves.
     pub fn start(deployment: Deployment, options: Options) -> Result<Server, StartError> {
         let (sockets, addresses) = bind(&deployment.ports, options.listen_address)?;
-        let reactor = Reactor::start()?;
+        let reactor = Reactor::start(deployment.has_directories())?;
         let stop = Arc::new(AtomicBool::new(false));
         let drain = Arc::new(AtomicBool::new(false));
         let sleep = Arc::new(ListenerSleep::default());

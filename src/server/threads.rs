@@ -8,17 +8,18 @@ use super::routes::Routes;
 use super::seams::{Interrupt, Monotonic, Sandboxes};
 use super::work::{WorkerSettings, WorkerThread};
 use super::{Function, Options, StartError};
+use crate::limits::{FILE_THREADS, FILE_THREADS_KEEP};
 use core_affinity::CoreId;
 use listener::{Listener, Ring};
 use sandbox::{Trigger, Watcher};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The async thread: timers and files of guests that wait, off the data path.
+/// The async thread, and those that do what guests want of files, off the data path.
 pub(crate) struct Reactor {
     pub handle: tokio::runtime::Handle,
     stop: tokio::sync::oneshot::Sender<()>,
@@ -26,15 +27,22 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub fn start() -> Result<Reactor, StartError> {
+    /// `with_files`: some function has a directory.
+    pub fn start(with_files: bool) -> Result<Reactor, StartError> {
         let failed = |source| StartError::Thread {
             what: "async",
             source,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
+            .thread_name("luge-files")
+            .max_blocking_threads(FILE_THREADS)
+            .thread_keep_alive(FILE_THREADS_KEEP)
             .build()
             .map_err(failed)?;
+        if with_files {
+            start_all(runtime.handle());
+        }
         let handle = runtime.handle().clone();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -55,6 +63,17 @@ impl Reactor {
     pub fn stop(self) {
         drop(self.stop);
         self.thread.join().expect("the async thread does not panic");
+    }
+}
+
+/// Starts all threads for files now: each inherits the cores of the thread that starts it, and this one is
+/// not pinned.
+fn start_all(runtime: &tokio::runtime::Handle) {
+    let all = Arc::new(Barrier::new(FILE_THREADS));
+    for _ in 0..FILE_THREADS {
+        let all = all.clone();
+        // Nobody is told when they have met.
+        drop(runtime.spawn_blocking(move || _ = all.wait()));
     }
 }
 

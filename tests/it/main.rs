@@ -10,6 +10,7 @@ mod departures;
 mod drain;
 mod environment;
 mod failure;
+mod files;
 mod functions;
 mod harness;
 mod hostile;

@@ -32,7 +32,9 @@ const WHOLE: &str = r#"[
             "http-resp-content-type": "text/plain", "stack-size": 524288 },
           { "route": "/a/", "path": "a.wasm", "methods": ["GET", "HEAD"], "max-body-bytes": 0,
             "stderr": "body", "max-memory-bytes": 65536, "cpu-limit-us": 1,
-            "relative-deadline-us": 5, "deadline-action": "drop-unstarted", "debug": true } ] },
+            "relative-deadline-us": 5, "deadline-action": "drop-unstarted", "debug": true,
+            "scratch": "/tmp", "dirs": [ { "host": ".", "guest": "/" },
+              { "host": "/", "guest": "/all", "access": "rw" } ] } ] },
       { "name": "two", "port": 10011, "replenishment-period-us": 400, "max-budget-us": 1200,
         "routes": [ { "route": "/", "path": "b.wat" } ] } ]"#;
 
@@ -86,9 +88,17 @@ fn position(line: usize, column: usize) -> Option<Position> {
     Some(Position { line, column })
 }
 
-/// What [`WHOLE`] says.
-fn whole() -> [Tenant; 2] {
-    let bare = Route {
+fn dir(host: &str, guest: &str, access: Access) -> Dir {
+    Dir {
+        host: host.into(),
+        guest: guest.to_owned(),
+        access,
+    }
+}
+
+/// The route of [`WHOLE`] that says nothing.
+fn bare() -> Route {
+    Route {
         route: "/".to_owned(),
         path: PathBuf::from("modules/b.wat"),
         relative_deadline_us: None,
@@ -106,9 +116,15 @@ fn whole() -> [Tenant; 2] {
         env: Environment::default(),
         abi: Abi::Sledge,
         pass_authorization: false,
+        dirs: Vec::new(),
+        scratch: None,
         pointer: "$[1].routes[0]".to_owned(),
-        path_position: position(11, 45),
-    };
+        path_position: position(13, 45),
+    }
+}
+
+/// What [`WHOLE`] says.
+fn whole() -> [Tenant; 2] {
     let fib = Route {
         route: "/fib".to_owned(),
         path: PathBuf::from("modules/fibonacci.wasm"),
@@ -119,7 +135,7 @@ fn whole() -> [Tenant; 2] {
         stack_size: Some(524_288),
         pointer: "$[0].routes[0]".to_owned(),
         path_position: position(4, 38),
-        ..bare.clone()
+        ..bare()
     };
     let a = Route {
         route: "/a".to_owned(),
@@ -132,9 +148,11 @@ fn whole() -> [Tenant; 2] {
         relative_deadline_us: Some(5),
         deadline_action: DeadlineAction::DropUnstarted,
         debug: true,
+        dirs: vec![dir(".", "/", Access::Ro), dir("/", "/all", Access::Rw)],
+        scratch: Some("/tmp".to_owned()),
         pointer: "$[0].routes[1]".to_owned(),
         path_position: position(7, 37),
-        ..bare.clone()
+        ..bare()
     };
     let first = Tenant {
         name: "gwu".to_owned(),
@@ -147,7 +165,7 @@ fn whole() -> [Tenant; 2] {
     let second = Tenant {
         name: "two".to_owned(),
         port: 10011,
-        routes: vec![bare],
+        routes: vec![bare()],
         replenishment_period_us: Some(400),
         max_budget_us: Some(1200),
         pointer: "$[1]".to_owned(),
@@ -287,7 +305,7 @@ fn the_schema() {
     );
     assert_eq!(tenant["required"], json!(["name", "port", "routes"]));
     assert_eq!(route["required"], json!(["route", "path"]));
-    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 17)] {
+    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 19)] {
         assert_eq!(object["additionalProperties"], false);
         let properties = object["properties"].as_object().expect("properties");
         assert_eq!(properties.len(), own + ignored.len());
