@@ -390,8 +390,9 @@ impl Shared {
     pub(crate) fn polling<R>(&self, guest: &Guest, poll: impl FnOnce() -> R) -> R {
         self.polled.store(ptr::from_ref(guest).cast_mut(), SeqCst);
         let result = poll();
-        gate::open(self, guest);
+        // In this order: an expiry that still finds the guest shuts the gate.
         self.polled.store(ptr::null_mut(), SeqCst);
+        gate::open(self, guest);
         result
     }
 

@@ -21,8 +21,9 @@
 //!    rights are read and execute before and after, and read while the gate is shut, so that who reads
 //!    code (wasmtime's handler does not) still may.
 //! 2. *The gate is open when it must be.* It is shut only while the sandbox is polled and opened by the
-//!    first return into the module, or when the poll returns ([`Shared::polling`]). Wasm runs only
-//!    within polls. If it cannot be opened there is no code to go on with: the process is aborted.
+//!    first return into the module, or when the poll has returned ([`Shared::polling`]): first the guest
+//!    is forgotten, so that no expiry shuts the gate any more, then it is opened. Wasm runs only within
+//!    polls. If it cannot be opened there is no code to go on with: the process is aborted.
 //! 3. *The fault* is told from a guest's own by its address: that of an instruction in the shut pages. It
 //!    is taken by the store's own signal handler (`StoreExt::set_signal_handler`, made for this), which
 //!    wasmtime calls on the alternate stack before it looks at a fault. It touches atomics, calls

@@ -304,3 +304,44 @@ fn a_worker_may_end_with_suspended_guests() {
         };
     }
 }
+
+/// A slice may be over just as its guest comes back to the worker by itself: that leaves nothing behind in its
+/// module, which would be found by the next of its guests.
+#[test]
+fn slices_may_end_as_guests_give_way() {
+    let yields = |n: u32| {
+        format!(
+            r#"(module
+              (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+              (func (export "_start") (local $n i32)
+                (loop $l
+                  (local.set $n (i32.const {n}))
+                  (loop $work (br_if $work (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+                  (drop (call $yield))
+                  (br $l))))"#
+        )
+    };
+    let settings = Settings {
+        preemption: Preemption::Signal,
+        sandboxes_max: 2,
+        ..settings()
+    };
+    // Some ten microseconds, as a timer's signal takes here and there.
+    let (one, other) = (yields(25_000), yields(60_000));
+    let mut runtime = runtime_as(&settings, &[&one, &other]);
+    let mut timer = runtime.timer().expect("a timer");
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for slot in 0..2 {
+        let waker = Waker::noop().clone();
+        runtime.start(slot, slot as u16, query(""), waker);
+    }
+    for _ in 0..30_000 {
+        let slot = random.below(2) as u32;
+        timer.begin_slice(monotonic_ns() + random.below(20_000), Contention::Contended);
+        match runtime.resume(slot) {
+            Step::Yielded | Step::Preempted => {}
+            step => panic!("{step:?}"),
+        }
+        timer.end_slice();
+    }
+}
