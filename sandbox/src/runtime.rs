@@ -88,7 +88,7 @@ pub enum Stderr {
 #[derive(Debug)]
 #[must_use]
 pub enum Step {
-    /// The guest has ended and its slot is free.
+    /// The guest has ended and its slot is free. See [`Runtime::reset`].
     Finished(Outcome),
     /// Its slice was over. It can go on at once.
     Preempted,
@@ -150,6 +150,8 @@ struct Sandbox {
     lives: Pin<Box<dyn Future<Output = Infallible>>>,
     desk: Rc<Desk>,
     taken: bool,
+    /// Its last life is over, but what it used has not been given back.
+    is_used: bool,
     waker: Waker,
     slot: Arc<Slot>,
     needs_reactor: bool,
@@ -312,6 +314,7 @@ impl Runtime {
         let function = &self.functions[usize::from(function)];
         let sandbox = &mut self.sandboxes[slot as usize];
         assert!(!sandbox.taken, "slot {slot} is taken");
+        sandbox.reset(&self.reactor);
         sandbox.slot.reset_cpu_time();
         let state = State::new(call, function.profile.clone(), sandbox.slot.clone());
         sandbox.needs_reactor = function.needs_reactor;
@@ -335,6 +338,7 @@ impl Runtime {
         assert!(self.shared.polling(&sandbox.slot.guest, poll));
         match sandbox.desk.ended.take() {
             Some(outcome) => {
+                sandbox.is_used = true;
                 sandbox.leave();
                 Step::Finished(outcome)
             }
@@ -349,6 +353,16 @@ impl Runtime {
         }
     }
 
+    /// Gives back what the slot's last sandbox used, if it has finished: its memory is as new then. It is
+    /// for after the answer; without it, [`start`](Runtime::start) does it. Does nothing otherwise.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such slot.
+    pub fn reset(&mut self, slot: u32) {
+        self.sandboxes[slot as usize].reset(&self.reactor);
+    }
+
     /// Ends a sandbox that is not running, wherever it was suspended: its client went away, or
     /// the server drains. Gives back the call with what the guest had written so far.
     ///
@@ -360,6 +374,7 @@ impl Runtime {
         assert!(sandbox.taken, "slot {slot} is free");
         let _entered = sandbox.needs_reactor.then(|| self.reactor.enter());
         sandbox.release();
+        sandbox.reset(&self.reactor);
         sandbox
             .slot
             .take_home()
@@ -374,9 +389,18 @@ impl Sandbox {
             lives: Box::pin(lives(desk.clone())),
             desk,
             taken: false,
+            is_used: false,
             waker: Waker::noop().clone(),
             slot: Arc::new(Slot::new(shared.clone())),
             needs_reactor: false,
+        }
+    }
+
+    fn reset(&mut self, reactor: &Handle) {
+        if std::mem::take(&mut self.is_used) {
+            let _entered = self.needs_reactor.then(|| reactor.enter());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(self.lives.as_mut().poll(&mut context).is_pending());
         }
     }
 
@@ -392,6 +416,7 @@ impl Sandbox {
             let outcome = self.desk.ended.take();
             let outcome = outcome.expect("a killed guest traps at once");
             self.slot.leave_home(outcome.call);
+            self.is_used = true;
         } else {
             // Unless it has not begun, it is dropped with the future that leads it.
             drop(self.desk.next.take());
@@ -543,13 +568,12 @@ async fn lives(desk: Rc<Desk>) -> Infallible {
     loop {
         let next = poll_fn(|_| desk.next.take().map_or(Poll::Pending, Poll::Ready));
         let (function, state) = next.await;
-        let outcome = life(function, state).await;
-        desk.ended.set(Some(outcome));
+        life(function, state, &desk).await;
     }
 }
 
 /// The whole life of a sandbox: the store, the instance, `_start`, and the reset of all that.
-async fn life(function: Rc<Function>, state: State) -> Outcome {
+async fn life(function: Rc<Function>, state: State, desk: &Desk) {
     let slot = state.slot.clone();
     let mut store = Store::new(function.instance.module().engine(), state);
     store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
@@ -566,7 +590,15 @@ async fn life(function: Rc<Function>, state: State) -> Outcome {
         Preempted::Never => run(&function, &mut store, None).await,
     };
     let call = store.data_mut().finish();
-    Outcome { call, exit }
+    let outcome = Some(Outcome { call, exit });
+    if store.data().files.is_some() {
+        // Nothing of its files is left when its end is told.
+        drop(store);
+        return desk.ended.set(outcome);
+    }
+    // Who waits for the answer has it before the reset.
+    desk.ended.set(outcome);
+    ReturnOnce::default().await;
 }
 
 fn look_at_epochs(store: &mut Store<State>) {

@@ -67,6 +67,8 @@ pub trait Guest {
     fn arm(&mut self);
     /// Runs the sandbox until the slice ends, one way or another. See [`Runtime::resume`].
     fn resume(&mut self, slot: u32) -> Step;
+    /// Gives back what a sandbox that has finished used. See [`Runtime::reset`].
+    fn reset(&mut self, slot: u32);
     /// Ends a sandbox that does not run. See [`Runtime::discard`].
     fn discard(&mut self, slot: u32) -> Call;
 }
@@ -152,6 +154,10 @@ impl Guest for Sandboxes {
             self.naps[slot as usize] = None;
         }
         step
+    }
+
+    fn reset(&mut self, slot: u32) {
+        self.runtime.reset(slot);
     }
 
     fn discard(&mut self, slot: u32) -> Call {

@@ -317,6 +317,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             give_up(&mut exchange, call, &route.name);
         }
         self.inbox.outbox.push(exchange);
+        // Not while its client waits.
+        self.guest.reset(ended.key.id.0);
     }
 
     /// Nothing to run: look a little longer, then sleep.

@@ -386,6 +386,10 @@ impl Guest for SimGuest {
         step
     }
 
+    fn reset(&mut self, slot: u32) {
+        assert!(!self.slots.contains_key(&slot), "it has not finished");
+    }
+
     fn discard(&mut self, slot: u32) -> Call {
         let guest = self.slots.remove(&slot).expect("a sandbox in the slot");
         assert!(

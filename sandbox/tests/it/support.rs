@@ -188,7 +188,10 @@ pub fn run(runtime: &mut Runtime, function: u16, call: Call) -> Outcome {
     runtime.start(0, function, call, Waker::from(woken.clone()));
     loop {
         match runtime.resume(0) {
-            Step::Finished(outcome) => return outcome,
+            Step::Finished(outcome) => {
+                runtime.reset(0);
+                return outcome;
+            }
             Step::Preempted | Step::Yielded => {}
             Step::Blocked => woken.wait(),
         }
