@@ -1,9 +1,21 @@
 //! perf sees: it keeps what was measured and says no more than the sample supports. Nothing here is needed in order to
 //! run the server.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`histogram`] | percentiles with their confidence intervals |
+//! | [`schedule`] | when a load generator means to send |
+//! | [`fit`] | whether it did send as a Poisson process does |
+//! | [`formats`] | histograms as files for other programs |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod fit;
+pub mod formats;
 pub mod histogram;
+pub mod schedule;
 
-pub use histogram::{Histogram, Percentile, Summary};
+pub use fit::Fit;
+pub use histogram::{Estimate, Histogram, Percentile, Summary};
+pub use schedule::Arrivals;
