@@ -1,7 +1,8 @@
-//! The shell of luge: configuration, command line, threads, the worker loop, and the simulator that runs
-//! the same loop on virtual time. What decides, parses, runs guests or measures is in the leaves:
-//! `sched`, `listener` and `listener-http`, `sandbox`, `perf`.
+//! The shell of luge: configuration, command line, threads, the worker loop, the simulator that runs
+//! the same loop on virtual time, and the load generator. What decides, parses, runs guests or measures is in
+//! the leaves: `sched`, `listener` and `listener-http`, `sandbox`, `perf`.
 
+pub mod bench;
 pub mod cli;
 pub mod compile;
 pub mod config;

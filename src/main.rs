@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use luge::cli::{Cli, Command, Doctor, Exit, doctor, print, write_completions};
-use luge::{compile, config, run, serve, sim};
+use luge::{bench, compile, config, run, serve, sim};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
                 Exit::Failure
             }
         },
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             write_completions(shell, &mut script);

@@ -18,6 +18,6 @@ mod service;
 pub use exchange::{ConnectionKey, Exchange, Timeline};
 pub use io::{BufferId, Completion, Io, Received};
 pub use listener::{Counters, Listener, Settings, Time};
-pub use probe::{Cause, Features, RingError, probe};
+pub use probe::{Cause, Features, RingError, build_ring, probe};
 pub use ring::{Bell, Ring};
 pub use service::{Answered, Refusal, Service, Target};

@@ -162,7 +162,11 @@ fn build(setup: Setup, submissions: u32, completions: u32) -> std::io::Result<Io
 }
 
 /// Builds a ring with the best flags that the kernel takes.
-pub(crate) fn build_ring(submissions: u32, completions: u32) -> Result<IoUring, RingError> {
+///
+/// # Errors
+///
+/// [`RingError`] says why there is none and what would help.
+pub fn build_ring(submissions: u32, completions: u32) -> Result<IoUring, RingError> {
     build_best(submissions, completions).map(|(ring, _)| ring)
 }
 

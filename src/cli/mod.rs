@@ -22,6 +22,7 @@ pub use exit::Exit;
 pub use flags::Given;
 pub use run::Run;
 pub use settings::Settings;
+pub(crate) use values::Span;
 
 /// The version of wasmtime that modules are compiled and run by.
 pub const WASMTIME_VERSION: &str = "48.0.8";
@@ -64,6 +65,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Simulate a scheduler under load, on virtual time
     Sim(crate::sim::Args),
+    /// Load an HTTP/1.1 server, and say how long its answers took
+    Bench(Box<crate::bench::Args>),
     /// Print a script for the completion of a shell
     Completions {
         /// The shell

@@ -18,7 +18,7 @@ pub(super) fn integer(text: &str, min: u64, max: u64) -> Result<u64, String> {
 
 /// A span of time as people write it: `10s`, `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
 impl Span {
     const UNITS: [(&'static str, u64); 5] = [
@@ -29,7 +29,7 @@ impl Span {
         ("h", 3_600_000_000),
     ];
 
-    pub(super) fn parse(text: &str, min: Duration, max: Duration) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, min: Duration, max: Duration) -> Result<Self, String> {
         let digits = text.len()
             - text
                 .trim_start_matches(|char: char| char.is_ascii_digit())

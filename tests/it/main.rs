@@ -4,6 +4,7 @@
 //! Servers listen at ports of the kernel's choice, so that all tests run side by side. Order is asserted,
 //! never time; whoever waits, waits for a condition, and gives up loudly.
 
+mod bench;
 mod cgi;
 mod client;
 mod departures;
@@ -23,5 +24,6 @@ mod protocol;
 mod run;
 mod scheduling;
 mod serving;
+mod stub;
 mod trigger;
 mod waiting;

@@ -17,7 +17,15 @@ fn version_and_help() {
         "{version}"
     );
     let help = ok(run(["--help"]));
-    for command in ["serve", "check", "schema", "doctor", "sim", "completions"] {
+    for command in [
+        "serve",
+        "check",
+        "schema",
+        "doctor",
+        "sim",
+        "bench",
+        "completions",
+    ] {
         assert!(help.contains(command), "{command}");
     }
     assert_eq!(run(["frobnicate"]).code, Some(2));

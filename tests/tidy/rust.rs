@@ -14,6 +14,7 @@ const UNSAFE_FILES: &[&str] = &[
     "sandbox/src/preempt/signal.rs",
     "sandbox/src/shed.rs",
     "sandbox/tests/allocations.rs",
+    "src/bench/ring.rs",
 ];
 
 /// The files that may sleep, and why.
