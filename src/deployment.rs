@@ -6,6 +6,7 @@
 use crate::config::{Abi, Access, Dir, Problem, Problems, Router, Spec, Stderr};
 use crate::limits::FUNCTIONS_MAX;
 use crate::server::{Cgi, Function, Route, Routes};
+use crate::tenants;
 use listener_http::Method;
 use sandbox::{Artifact, Compiler, Directory, FunctionConfig, LoadError, Origin, Program};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,8 @@ pub struct Deployment {
     pub routes: Routes,
     /// The tenants' ports in the order of [`Routes`].
     pub ports: Vec<Port>,
+    /// What the scheduler knows of them, in the same order; reservations are those of the whole server.
+    pub tenants: Vec<sched::Tenant>,
     /// What was compiled, and how.
     pub modules: Modules,
 }
@@ -171,6 +174,7 @@ pub fn prepare(
         functions,
         routes: Routes::new(table, routers),
         ports: ports.collect(),
+        tenants: tenants::of(spec),
         modules,
     })
 }

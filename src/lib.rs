@@ -15,4 +15,5 @@ pub mod run;
 pub mod serve;
 pub mod server;
 pub mod sim;
+pub mod tenants;
 pub mod worker;

@@ -8,7 +8,7 @@ use crate::config::{Examined, LoadOptions, Loaded, Problem, Problems, Spec, exam
 use crate::deployment::{Deployment, memory_bytes, prepare, stack_bytes};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::server::{self, AccessLogTo, Options, Server, StartError};
-use crate::{demo, logging, preemption};
+use crate::{demo, logging, preemption, tenants};
 use core_affinity::CoreId;
 use listener::Counters;
 use listener_http::Limits;
@@ -115,7 +115,11 @@ pub fn understand(serve: &Serve) -> Result<(Settings, Loaded), Problems> {
         None => demo::spec(LoadOptions::default()),
     };
     match settings {
-        Ok(settings) if examined.problems.0.is_empty() => Ok((settings, examined.loaded)),
+        Ok(settings) if examined.problems.0.is_empty() => {
+            let spec = &examined.loaded.spec;
+            tenants::check(spec, settings.scheduler, settings.workers)?;
+            Ok((settings, examined.loaded))
+        }
         settings => {
             let mut problems = settings.err().unwrap_or_default();
             if let Err(more) = examine_modules(examined, |path| read_module(serve, path)) {
@@ -141,7 +145,8 @@ pub fn read_module(serve: &Serve, path: &Path) -> std::io::Result<Vec<u8>> {
 fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
     // The demo's own remarks are not its user's to mend.
     let of_spec = loaded.notices.iter().filter(|_| serve.spec.is_some());
-    for notice in settings.notices.iter().chain(of_spec) {
+    let of_tenants = tenants::without_effect(&loaded.spec, settings.scheduler);
+    for notice in settings.notices.iter().chain(of_spec).chain(&of_tenants) {
         tracing::info!("{notice}");
     }
     let (settings, deployment, options) = match make(serve, settings, loaded) {

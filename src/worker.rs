@@ -19,7 +19,7 @@
 //! interrupted. Nothing here runs a guest, reads a clock, arms a timer or touches a ring.
 
 use sched::state::{Cause, State, step};
-use sched::{Event, Nanos, Policy, Slice, Task, TaskId};
+use sched::{Event, Nanos, Policy, Slice, Task, TaskId, Tenant};
 
 /// Names one task for ever: its slot, and how many tasks had the slot before. A key outlives its task harmlessly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +133,11 @@ impl<J> Worker<J> {
             tasks_max,
             running: None,
         }
+    }
+
+    /// Tells the policy of the tenants, by the index that arrivals carry; see [`Policy::set_tenants`].
+    pub fn set_tenants(&mut self, now: Nanos, tenants: &[Tenant]) {
+        self.policy.set_tenants(now, tenants);
     }
 
     /// How many more tasks it can take.

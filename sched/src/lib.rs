@@ -58,7 +58,7 @@ pub use dispatch::{
     Choice, DISPATCHERS, Dispatch, DispatchParams, Dispatcher, LeastLoaded, Load, Offer,
 };
 pub use policy::{Arrivals, Event, Nanos, Newcomer, Policy, Slice, Task, TaskId};
-pub use scheduler::{PARAMS, Param, Params, SCHEDULERS, Scheduler, UnknownScheduler};
+pub use scheduler::{Fact, PARAMS, Param, Params, SCHEDULERS, Scheduler, UnknownScheduler};
 pub use state::{Cause, State};
 pub use tenant::{Reservation, Tenant};
 pub use timing::Timing;

@@ -104,6 +104,19 @@ impl Params {
     }
 }
 
+/// Something that is known of a task or its tenant, and that not every policy looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// When it ought to be done.
+    Deadline,
+    /// How long it is expected to execute.
+    Execution,
+    /// The tenant's weight.
+    Weight,
+    /// The tenant's reservation.
+    Reservation,
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Scheduler {
@@ -114,6 +127,8 @@ pub struct Scheduler {
     /// The rank that [`Arrivals::RankBefore`](crate::Arrivals::RankBefore) compares, lower before higher; the slot is
     /// not looked at. Where the policy never asks for it, the order of arrival.
     pub rank: fn(&Task) -> u64,
+    /// What it looks at beside the order of events.
+    pub uses: &'static [Fact],
     /// Whether every ready task runs after a bounded time whatever else comes, as long as tasks end.
     pub starvation_free: bool,
     /// Makes the policy of one worker.
@@ -126,6 +141,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Fifo::NAME,
         summary: "first in, first out: each request runs to completion",
         rank: |task| task.seq,
+        uses: &[],
         starvation_free: true,
         build: |_| Box::new(Fifo::new()),
     },
@@ -133,6 +149,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: RoundRobin::NAME,
         summary: "round robin: each request runs for a quantum, then the next",
         rank: |task| task.seq,
+        uses: &[],
         starvation_free: true,
         build: |params| Box::new(RoundRobin::new(params)),
     },
@@ -140,6 +157,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Edf::NAME,
         summary: "earliest deadline first, the deadline being arrival plus the route's",
         rank: |task| task.deadline_ns,
+        uses: &[Fact::Deadline],
         starvation_free: false,
         build: |params| Box::new(Edf::new(params)),
     },
@@ -147,6 +165,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: FifoPreemptive::NAME,
         summary: "first in, first out; an older request that is woken interrupts a younger one",
         rank: |task| task.seq,
+        uses: &[],
         starvation_free: true,
         build: |params| Box::new(FifoPreemptive::new(params)),
     },
@@ -154,6 +173,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Llf::NAME,
         summary: "least laxity first: whoever must begin the soonest to meet its deadline",
         rank: llf::latest_beginning_ns,
+        uses: &[Fact::Deadline, Fact::Execution],
         starvation_free: false,
         build: |params| Box::new(Llf::new(params)),
     },
@@ -161,6 +181,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Sjf::NAME,
         summary: "shortest job first by the expected execution, to completion",
         rank: |task| task.expected_ns,
+        uses: &[Fact::Execution],
         starvation_free: false,
         build: |_| Box::new(Sjf::new()),
     },
@@ -168,6 +189,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Srpt::NAME,
         summary: "shortest remaining time first, by the expected execution",
         rank: |task| task.expected_ns,
+        uses: &[Fact::Execution],
         starvation_free: false,
         build: |params| Box::new(Srpt::new(params)),
     },
@@ -175,6 +197,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Wfq::NAME,
         summary: "weighted fair queueing: tenants share by weight, requests of a tenant take turns",
         rank: |task| task.seq,
+        uses: &[Fact::Weight],
         starvation_free: true,
         build: |params| Box::new(Wfq::new(params)),
     },
@@ -182,6 +205,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Mtds::NAME,
         summary: "deferrable servers: tenants within their budget first, the rest by deadline",
         rank: |task| task.deadline_ns,
+        uses: &[Fact::Deadline, Fact::Reservation],
         starvation_free: false,
         build: |params| Box::new(Mtds::new(params)),
     },
@@ -189,6 +213,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Mtdbf::NAME,
         summary: "demand bounds: requests that a reservation can carry first, the rest by deadline",
         rank: |task| task.deadline_ns,
+        uses: &[Fact::Deadline, Fact::Execution, Fact::Reservation],
         starvation_free: false,
         build: |params| Box::new(Mtdbf::new(params)),
     },
@@ -196,6 +221,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Mlfq::NAME,
         summary: "multi-level feedback: whoever has run least, blind to sizes",
         rank: |task| task.seq,
+        uses: &[],
         starvation_free: true,
         build: |params| Box::new(Mlfq::new(params)),
     },
@@ -203,6 +229,7 @@ pub static SCHEDULERS: &[Scheduler] = &[
         name: Darc::NAME,
         summary: "shortest type first, to completion; for workers that the dispatcher reserves for types",
         rank: |task| task.seq,
+        uses: &[Fact::Execution],
         starvation_free: false,
         build: |_| Box::new(Darc::new()),
     },
@@ -219,6 +246,20 @@ impl Scheduler {
             .iter()
             .find(|scheduler| scheduler.name.eq_ignore_ascii_case(name))
             .ok_or_else(|| UnknownScheduler { name: name.into() })
+    }
+
+    /// Whether it looks at this.
+    #[must_use]
+    pub fn uses(&self, fact: Fact) -> bool {
+        self.uses.contains(&fact)
+    }
+
+    /// The names of the policies that look at this, in the table's order.
+    pub fn names_using(fact: Fact) -> impl Iterator<Item = &'static str> {
+        let using = SCHEDULERS
+            .iter()
+            .filter(move |scheduler| scheduler.uses(fact));
+        using.map(|scheduler| scheduler.name)
     }
 
     /// The names of all policies, in the table's order.

@@ -155,9 +155,6 @@ where
             let notice = format!("the budget is greater than its period: it takes {cores} workers");
             self.reader.notice(tenant.member("max-budget-us"), notice);
         }
-        if budget > 0 || period > 0 {
-            self.note_without_effect(tenant);
-        }
     }
 
     fn note_without_effect<T>(&mut self, object: &Object<'a, T>) {
@@ -368,6 +365,7 @@ fn tenant(object: Object<'_, TenantKeys<'_>>, routes: Vec<Route>) -> Tenant {
         name: keys.name.unwrap_or_default(),
         port: keys.port.unwrap_or_default(),
         routes,
+        weight: keys.weight,
         replenishment_period_us: keys.replenishment_period_us.filter(|&period| period > 0),
         max_budget_us: keys.max_budget_us.filter(|&budget| budget > 0),
         pointer: object.at,

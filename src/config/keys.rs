@@ -39,12 +39,15 @@ pub(super) struct TenantKeys<'a> {
         length(min = 1, max = 65535)
     )]
     pub(super) routes: Option<&'a RawValue>,
+    /// The tenant's share of the processors against those of the others, with --scheduler wfq. Default: 100.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) weight: Option<u32>,
     /// The period, in microseconds, after which the tenant's budget is filled again. 0: no
     /// reservation.
     #[schemars(range(max = 3_600_000_000_u64))]
     pub(super) replenishment_period_us: Option<u64>,
     /// Processor time, in microseconds over all workers, guaranteed to the tenant in every
-    /// period. 0: no reservation.
+    /// period, with --scheduler mtds or mtdbf. 0: no reservation.
     #[schemars(range(max = 3_600_000_000_000_u64))]
     pub(super) max_budget_us: Option<u64>,
 }
@@ -224,12 +227,7 @@ pub(super) const TENANT_IGNORED: &[(&str, &str)] =
     &[("route-replicas", "routes are listed one by one")];
 
 /// Keys that are read and checked, but that nothing in the server acts on yet.
-pub(super) const WITHOUT_EFFECT: &[&str] = &[
-    "replenishment-period-us",
-    "max-budget-us",
-    "expected-execution-us",
-    "admissions-percentile",
-];
+pub(super) const WITHOUT_EFFECT: &[&str] = &["expected-execution-us", "admissions-percentile"];
 
 /// The JSON Schema (draft 2020-12) of spec files, for editors and for the reader.
 pub fn schema() -> Value {

@@ -27,6 +27,8 @@ pub struct Tenant {
     pub port: u16,
     /// At least one; no two are equal.
     pub routes: Vec<Route>,
+    /// Its share of the processors against those of the others, 1 to 10,000.
+    pub weight: Option<u32>,
     /// Microseconds after which the budget is filled again; none without a reservation.
     pub replenishment_period_us: Option<u64>,
     /// Processor time in microseconds, over all workers, guaranteed per period; none without a
@@ -96,6 +98,18 @@ pub struct Dir {
 }
 
 impl Spec {
+    /// A problem with the value of a tenant's `key`, found after reading.
+    pub fn problem_with_tenant(
+        &self,
+        tenant: &Tenant,
+        (key, value): (&str, u64),
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        let at = format!("{}.{key}", tenant.pointer);
+        Problem::in_file(&self.file, at, problem, remedy).with_value(&value.to_string())
+    }
+
     /// A problem with the module of `route`, found after reading: what is wrong, what would be
     /// right. It points at the route's `path`.
     pub fn problem(

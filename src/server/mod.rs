@@ -139,6 +139,10 @@ impl Server {
     /// # Errors
     ///
     /// [`StartError`]; nothing keeps running then but threads that end by themselves.
+    ///
+    /// # Panics
+    ///
+    /// If the workers cannot keep the tenants' reservations; [`crate::tenants::check`] says so before.
     pub fn start(deployment: Deployment, options: Options) -> Result<Server, StartError> {
         let (sockets, addresses) = bind(&deployment.ports, options.listen_address)?;
         let reactor = Reactor::start(deployment.has_directories())?;
@@ -149,6 +153,8 @@ impl Server {
         let routes = Arc::new(deployment.routes.bound_to(bound));
         let functions = Arc::new(deployment.functions);
         let ends = Arc::new(Ends::default());
+        let tenants = crate::tenants::shares(&deployment.tenants, options.worker_cores.len());
+        let tenants: Arc<[_]> = tenants.into();
         let plan = |worker| WorkerPlan {
             worker,
             routes: routes.clone(),
@@ -157,6 +163,7 @@ impl Server {
             sleep: sleep.clone(),
             reactor: reactor.handle.clone(),
             ends: ends.clone(),
+            tenants: tenants.clone(),
         };
         let (links, workers) = start_workers(plan, &options, &stop)?;
         let (access, access_log) = match options

@@ -12,6 +12,7 @@ use crate::limits::{FILE_THREADS, FILE_THREADS_KEEP};
 use core_affinity::CoreId;
 use listener::{Listener, Ring};
 use sandbox::{Trigger, Watcher};
+use sched::Tenant;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -86,6 +87,7 @@ pub(super) struct WorkerPlan {
     pub sleep: Arc<ListenerSleep>,
     pub reactor: tokio::runtime::Handle,
     pub ends: Arc<Ends>,
+    pub tenants: Arc<[Tenant]>,
 }
 
 /// A worker's thread that is starting, and what it says when it is ready.
@@ -105,6 +107,7 @@ impl WorkerPlan {
             notice_ns: options.params.quantum_ns,
             spin_ns: options.worker_spin_ns,
             ends: self.ends,
+            tenants: self.tenants,
         };
         let policy = (options.scheduler.build)(&options.params);
         let core = options.worker_cores[self.worker];

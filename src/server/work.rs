@@ -14,7 +14,7 @@ use crate::config::DeadlineAction;
 use crate::worker::{Arrival, Ended, SliceEnd, TaskKey, Turn, Worker};
 use listener::{ConnectionKey, Exchange};
 use sandbox::{Call, Contention, Step};
-use sched::{Nanos, Policy, Slice, TaskId, Timing};
+use sched::{Nanos, Policy, Slice, TaskId, Tenant, Timing};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,6 +52,8 @@ pub struct WorkerSettings {
     pub spin_ns: Nanos,
     /// Where ends are counted.
     pub ends: Arc<Ends>,
+    /// By index; of reservations this worker's share.
+    pub tenants: Arc<[Tenant]>,
 }
 
 impl<G: Guest, C: Clock> WorkerThread<G, C> {
@@ -66,8 +68,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let wakes = Wakes::new(settings.tasks_max, inbox.parker.clone(), alarm);
+        let mut worker = Worker::new(policy, settings.tasks_max);
+        worker.set_tenants(clock.now_ns(), &settings.tenants);
         WorkerThread {
-            worker: Worker::new(policy, settings.tasks_max),
+            worker,
             guest,
             clock,
             inbox,

@@ -25,5 +25,6 @@ mod run;
 mod scheduling;
 mod serving;
 mod stub;
+mod tenants;
 mod trigger;
 mod waiting;

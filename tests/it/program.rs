@@ -178,6 +178,7 @@ fn the_schema_knows_the_keys() {
         "name",
         "port",
         "routes",
+        "weight",
         "replenishment-period-us",
         "max-budget-us",
     ] {

@@ -9,7 +9,7 @@ use listener_http::{Limits, Method};
 use luge::config::Router;
 use luge::config::{Abi, DeadlineAction};
 use luge::server::{Cgi, Route, Routes};
-use sched::{Params, SCHEDULERS, Scheduler};
+use sched::{Params, Reservation, SCHEDULERS, Scheduler, Tenant};
 
 use crate::request;
 use crate::shared::Shared;
@@ -23,6 +23,8 @@ pub struct Config {
     pub tasks_max: u32,
     pub scheduler: &'static Scheduler,
     pub params: Params,
+    /// A worker's share of what they are promised.
+    pub tenants: [Tenant; PORTS as usize],
     pub listener: listener::Settings,
     /// Receive buffers, and the size of each.
     pub buffers: u16,
@@ -52,6 +54,7 @@ impl Config {
                 preemption: shared.chance(80),
                 ..Params::default()
             },
+            tenants: [(); PORTS as usize].map(|()| draw_tenant(shared)),
             listener: listener::Settings {
                 limits: LIMITS,
                 bodies_max_bytes: match calm {
@@ -75,6 +78,19 @@ impl Config {
             calm,
             steps: shared.within(500..=10_000),
         }
+    }
+}
+
+/// At most half of a worker, since there are two.
+fn draw_tenant(shared: &Shared) -> Tenant {
+    let period_ns = shared.within(50_000..=2_000_000) as u64;
+    let budget_ns = shared.within(1_000..=period_ns as usize / 2) as u64;
+    Tenant {
+        weight: shared.within(1..=1_000) as u32,
+        reservation: shared.chance(50).then_some(Reservation {
+            budget_ns,
+            period_ns,
+        }),
     }
 }
 

@@ -251,6 +251,7 @@ fn worker(guest: SimGuest, timer: Arc<Timer>, sleep: &Arc<ListenerSleep>) -> (Wo
         notice_ns: config.params.quantum_ns,
         spin_ns: 0,
         ends: Arc::default(),
+        tenants: config.tenants.into(),
     };
     let policy = (config.scheduler.build)(&config.params);
     let (pending, inbox) = link(config.outstanding_max, sleep.clone());

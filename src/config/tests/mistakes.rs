@@ -21,6 +21,8 @@ const TENANTS: &[(&str, &str, &str, &str)] = &[
     (r#"{"routes": ["/a"]}"#, "routes[0]", "not a route", "route, path"),
     (r#"{"max-budget-us": 5}"#, "max-budget-us", "no replenishment-period-us", "both"),
     (r#"{"max-budget-us": true}"#, "max-budget-us", "a boolean", "an integer"),
+    (r#"{"weight": 0}"#, "weight", "out of range", "1 to 10000"),
+    (r#"{"weight": 10001}"#, "weight", "out of range", "1 to 10000"),
     (r#"{"Port": 1}"#, "Port", "no such key", "did you mean \"port\"?"),
     (r#"{"max_budget_us": 1}"#, "max_budget_us", "no such key", "\"max-budget-us\"?"),
     (r#"{"path": "a.wasm"}"#, "path", "no such key", "belongs into a route"),

@@ -35,7 +35,7 @@ const WHOLE: &str = r#"[
             "relative-deadline-us": 5, "deadline-action": "drop-unstarted", "debug": true,
             "scratch": "/tmp", "dirs": [ { "host": ".", "guest": "/" },
               { "host": "/", "guest": "/all", "access": "rw" } ] } ] },
-      { "name": "two", "port": 10011, "replenishment-period-us": 400, "max-budget-us": 1200,
+      { "name": "two", "port": 10011, "weight": 30, "replenishment-period-us": 400, "max-budget-us": 1200,
         "routes": [ { "route": "/", "path": "b.wat" } ] } ]"#;
 
 /// A spec of one tenant with these routes.
@@ -158,6 +158,7 @@ fn whole() -> [Tenant; 2] {
         name: "gwu".to_owned(),
         port: 10010,
         routes: vec![fib, a],
+        weight: None,
         replenishment_period_us: None,
         max_budget_us: None,
         pointer: "$[0]".to_owned(),
@@ -166,6 +167,7 @@ fn whole() -> [Tenant; 2] {
         name: "two".to_owned(),
         port: 10011,
         routes: vec![bare()],
+        weight: Some(30),
         replenishment_period_us: Some(400),
         max_budget_us: Some(1200),
         pointer: "$[1]".to_owned(),
@@ -189,8 +191,6 @@ fn a_whole_spec() {
         "$[0].routes[0].expected-execution-us",
         "$[0].routes[0].admissions-percentile",
         "$[0].routes[0].path",
-        "$[1].max-budget-us",
-        "$[1].replenishment-period-us",
         "$[1].max-budget-us",
     ];
     assert_eq!(said, expected);
@@ -305,7 +305,7 @@ fn the_schema() {
     );
     assert_eq!(tenant["required"], json!(["name", "port", "routes"]));
     assert_eq!(route["required"], json!(["route", "path"]));
-    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 5), (route, ROUTE_IGNORED, 19)] {
+    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 6), (route, ROUTE_IGNORED, 19)] {
         assert_eq!(object["additionalProperties"], false);
         let properties = object["properties"].as_object().expect("properties");
         assert_eq!(properties.len(), own + ignored.len());
