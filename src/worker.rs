@@ -19,7 +19,7 @@
 //! interrupted. Nothing here runs a guest, reads a clock, arms a timer or touches a ring.
 
 use sched::state::{Cause, State, step};
-use sched::{Event, Nanos, Policy, Slice, Task, TaskId, Tenant};
+use sched::{Event, Nanos, Policy, Scheduler, Slice, Task, TaskId, Tenant};
 
 /// Names one task for ever: its slot, and how many tasks had the slot before. A key outlives its task harmlessly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +117,27 @@ struct Running {
     since_ns: Nanos,
 }
 
+impl Arrival {
+    /// What it is compared by where somebody runs; see [`Scheduler::rank`].
+    #[must_use]
+    pub fn rank(&self, scheduler: &Scheduler) -> u64 {
+        // A rank does not depend on the slot.
+        (scheduler.rank)(&self.task(TaskId(0)))
+    }
+
+    fn task(&self, id: TaskId) -> Task {
+        Task {
+            id,
+            seq: self.seq,
+            tenant: self.tenant,
+            route: self.route,
+            arrival_ns: self.arrival_ns,
+            deadline_ns: self.deadline_ns,
+            expected_ns: self.expected_ns,
+        }
+    }
+}
+
 impl<J> Worker<J> {
     /// A worker without tasks, which takes at most `tasks_max` at a time. The table grows to its highest need.
     ///
@@ -164,6 +185,13 @@ impl<J> Worker<J> {
         self.running.map(|running| running.task)
     }
 
+    /// The rank by which a living task that does not run is compared, if it isn't that of its arrival; see
+    /// [`Policy::rank`].
+    #[must_use]
+    pub fn rank(&self, id: TaskId) -> Option<u64> {
+        self.policy.rank(id)
+    }
+
     /// The key of a living task.
     #[must_use]
     pub fn key(&self, id: TaskId) -> TaskKey {
@@ -203,15 +231,7 @@ impl<J> Worker<J> {
         slot.cancelled = false;
         slot.job = Some(job);
         let generation = slot.generation;
-        let task = Task {
-            id,
-            seq: arrival.seq,
-            tenant: arrival.tenant,
-            route: arrival.route,
-            arrival_ns: arrival.arrival_ns,
-            deadline_ns: arrival.deadline_ns,
-            expected_ns: arrival.expected_ns,
-        };
+        let task = arrival.task(id);
         self.policy.observe(now, &Event::Arrived(task));
         Ok(TaskKey { id, generation })
     }

@@ -347,7 +347,7 @@ impl Worker {
 
     /// A slice that nobody waits for the end of.
     fn go(&mut self, slot: u32) -> Step {
-        let nobody = Contention::Uncontended { bar_ns: u64::MAX };
+        let nobody = Contention::Uncontended { bar: u64::MAX };
         self.timer.begin_slice(monotonic_ns() + QUANTUM_NS, nobody);
         let step = self.runtime.resume(slot);
         self.timer.end_slice();

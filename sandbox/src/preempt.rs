@@ -8,7 +8,7 @@
 //!   worker                                   listener (any other thread)
 //!   begin_slice(end, Uncontended):           push a request into the worker's ring
 //!     slice_end ◄─ end                       fence
-//!     bar, token ◄─ end                      arrival(deadline): below the bar?
+//!     bar, token ◄─ end                      arrival(rank): below the bar?
 //!     fence                                    swap the token with 0; was it set?
 //!   look at the ring; if not empty: arm()        see to it that the timer expires by then
 //!   … the guest runs …
@@ -129,10 +129,11 @@ pub enum TimerError {
 pub enum Contention {
     /// Somebody who would run if the slice ended: it is timed.
     Contended,
-    /// Nobody. A later arrival may have the slice timed if its deadline is below the bar.
+    /// Nobody, or somebody for whom it is limited ([`Timer::limit`]). A later arrival has the slice timed if its
+    /// rank is below the bar.
     Uncontended {
-        /// Nanoseconds on the scheduler's clock; `u64::MAX`: any arrival, 0: none.
-        bar_ns: u64,
+        /// In the unit of ranks, which is the scheduler's; `u64::MAX`: any arrival, 0: none.
+        bar: u64,
     },
 }
 
@@ -172,7 +173,7 @@ pub(crate) struct Shared {
     token: AtomicU64,
     /// When the running slice ends whoever waits; `u64::MAX`: never.
     limit_ns: AtomicU64,
-    bar_ns: AtomicU64,
+    bar: AtomicU64,
     /// If later than now: the timer expires then or earlier.
     promise_ns: AtomicU64,
     /// Threads that are arming the timer at this moment.
@@ -247,10 +248,10 @@ impl Timer {
                 shared.begin(end_ns, end_ns.saturating_sub(now_ns));
                 shared.arm(end_ns, now_ns);
             }
-            Contention::Uncontended { bar_ns } => {
+            Contention::Uncontended { bar } => {
                 // Before the token: who takes the token times the slice that it sees.
                 shared.begin(end_ns, NONE);
-                shared.bar_ns.store(bar_ns, SeqCst);
+                shared.bar.store(bar, SeqCst);
                 shared.token.store(end_ns, SeqCst);
                 fence(SeqCst);
             }
@@ -308,13 +309,13 @@ impl Drop for Timer {
 }
 
 impl Alarm {
-    /// A request with this deadline (nanoseconds on the scheduler's clock) has been put into the
-    /// worker's inbox. Times the running slice if the request may preempt it.
-    pub fn arrival(&self, deadline_ns: u64) {
+    /// A request with this rank (the lower, the sooner it runs) has been put into the worker's inbox.
+    /// Times the running slice if the request may preempt it.
+    pub fn arrival(&self, rank: u64) {
         // The request is visible before the bar and the token are looked at.
         fence(SeqCst);
-        let bar_ns = self.shared.bar_ns.load(SeqCst);
-        if bar_ns == u64::MAX || deadline_ns < bar_ns {
+        let bar = self.shared.bar.load(SeqCst);
+        if bar == u64::MAX || rank < bar {
             self.take_and_arm();
         }
     }
@@ -373,7 +374,7 @@ impl Shared {
             slice_length_ns: AtomicU64::new(NONE),
             token: AtomicU64::new(NONE),
             limit_ns: AtomicU64::new(u64::MAX),
-            bar_ns: AtomicU64::new(0),
+            bar: AtomicU64::new(0),
             promise_ns: AtomicU64::new(NONE),
             arming: AtomicU32::new(0),
             requested: AtomicBool::new(false),

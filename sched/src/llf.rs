@@ -148,12 +148,17 @@ impl Policy for Llf {
                 .saturating_add(hysteresis_ns)
                 .saturating_sub(place.rank)
                 .max(quantum_ns),
-            preempted_by: match (first, place.rank) {
-                // The moment of the one who runs moves on without the timer being armed for anybody.
-                (Nanos::MAX, _) => Arrivals::Anybody,
-                (_, own) => Arrivals::RankBefore(own.saturating_sub(hysteresis_ns)),
+            // The moment of the one who runs moves on: who comes may not be the more pressed yet, but be it before the
+            // first of those who wait. Then the slice is too long.
+            preempted_by: match first {
+                Nanos::MAX => Arrivals::Anybody,
+                first => Arrivals::RankBefore(first),
             },
         })
+    }
+
+    fn rank(&self, task: TaskId) -> Option<u64> {
+        Some(self.demands[task.index()].latest_beginning_ns())
     }
 
     fn name(&self) -> &'static str {

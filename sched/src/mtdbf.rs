@@ -33,6 +33,7 @@ pub struct Mtdbf {
     claims: Vec<Claim>,
     /// By tenant; `None` without a reservation.
     bandwidths: Vec<Option<Bandwidth>>,
+    /// There are any, or were.
     has_reservations: bool,
     params: Params,
 }
@@ -172,6 +173,7 @@ impl Policy for Mtdbf {
                 *bandwidth = reservation.map(Bandwidth::new);
             }
         }
-        self.has_reservations = self.bandwidths.iter().any(Option::is_some);
+        // Not taken back: who was guaranteed before stays so, and may be woken later.
+        self.has_reservations |= self.bandwidths.iter().any(Option::is_some);
     }
 }

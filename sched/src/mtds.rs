@@ -147,18 +147,17 @@ impl Mtds {
     fn slice(&self, now: Nanos, task: TaskId, left_ns: Option<u64>) -> Slice {
         let Params { quantum_ns, .. } = self.params;
         let deadline_ns = self.places.of(task).rank;
+        // Those of its class who wait have later deadlines; a refill may make one of another class guaranteed.
+        let refill = self.refills.peek();
+        let refill = refill.map(|(_, due_ns)| due_ns.saturating_sub(now));
         let (contended, turn_ns, preempted_by) = match left_ns {
             // It runs until its budget is used up; then those who wait come, of whatever class.
             Some(left_ns) if !self.ready.is_empty() => {
-                (true, left_ns, Arrivals::DeadlineBefore(deadline_ns))
+                let turn_ns = refill.map_or(left_ns, |refill_ns| refill_ns.min(left_ns));
+                (true, turn_ns, Arrivals::DeadlineBefore(deadline_ns))
             }
             Some(_) => (false, quantum_ns, Arrivals::Anybody),
             None => {
-                // Those of its class who wait have later deadlines; a refill may make one of them guaranteed.
-                let refill = self
-                    .refills
-                    .peek()
-                    .map(|(_, due_ns)| due_ns.saturating_sub(now));
                 let anybody = self.has_reservations;
                 let bar = match anybody {
                     true => Arrivals::Anybody,

@@ -89,8 +89,7 @@ pub enum Arrivals {
     Anybody,
     /// Those whose deadline is earlier than this.
     DeadlineBefore(Nanos),
-    /// Those whose rank ([`Scheduler::rank`](crate::Scheduler::rank)) is lower than this. Who does not know ranks
-    /// takes it for anybody, which interrupts more than is needed and loses nothing.
+    /// Those whose rank ([`Scheduler::rank`](crate::Scheduler::rank), [`Policy::rank`]) is lower than this.
     RankBefore(u64),
 }
 
@@ -181,6 +180,12 @@ pub trait Policy {
 
     /// Takes the next task to run out of the run queue. `None` only if nobody is ready.
     fn next(&mut self, now: Nanos) -> Option<Slice>;
+
+    /// The rank of a living task that does not run, where it is not what it was at its arrival: what a task that is
+    /// woken is compared by.
+    fn rank(&self, _task: TaskId) -> Option<u64> {
+        None
+    }
 
     /// The name by which the policy is chosen.
     fn name(&self) -> &'static str;

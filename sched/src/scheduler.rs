@@ -124,8 +124,9 @@ pub struct Scheduler {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
-    /// The rank that [`Arrivals::RankBefore`](crate::Arrivals::RankBefore) compares, lower before higher; the slot is
-    /// not looked at. Where the policy never asks for it, the order of arrival.
+    /// The rank at arrival that [`Arrivals::RankBefore`](crate::Arrivals::RankBefore) compares, lower before higher; the
+    /// slot is not looked at. The deadline where the policy asks for [deadlines](crate::Arrivals::DeadlineBefore), so that
+    /// one number is enough for who comes; the order of arrival where it asks for neither.
     pub rank: fn(&Task) -> u64,
     /// What it looks at beside the order of events.
     pub uses: &'static [Fact],

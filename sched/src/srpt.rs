@@ -118,6 +118,10 @@ impl Policy for Srpt {
         })
     }
 
+    fn rank(&self, task: TaskId) -> Option<u64> {
+        Some(self.progress[task.index()].remaining_ns())
+    }
+
     fn name(&self) -> &'static str {
         Self::NAME
     }

@@ -1,99 +1,91 @@
-//! How a slice is timed by a worker that has one timer and a bar: whoever comes compares a deadline with the bar,
-//! from another thread, and knows nothing else of the slice.
+//! How a slice is timed by a worker that has one timer and a bar: whoever comes compares its rank with the bar, from
+//! another thread, and knows nothing else of the slice.
 //!
 //! The same rule as [`Slice::alarm_at_start`] and [`Slice::alarm_on_arrival`], for who cannot ask a slice while it
-//! runs. Ranks are not deadlines: where a policy compares ranks, whoever comes has the slice timed, and the policy, asked
-//! at its end, may choose the same task again. A contended slice is timed to its quantum and not to its turn, so that
-//! newcomers need not be compared with it.
+//! runs. Deadlines are ranks here: the policies that ask for deadlines rank by them
+//! ([`Scheduler::rank`](crate::Scheduler::rank)).
 
 use crate::policy::{Arrivals, Nanos, Slice};
 
-/// When the timer of a slice is armed for its end.
+/// When a slice is interrupted, counted from its start. Without a quantum: never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timing {
-    /// From the start.
-    AtStart,
-    /// When a task comes whose deadline (absolute, `u64::MAX` for none) is below the bar; 0: never, `u64::MAX`:
-    /// whoever comes, with a deadline or without.
-    OnArrival {
-        /// The bar.
-        bar_ns: Nanos,
-    },
+pub struct Timing {
+    /// At the end of the quantum if a task comes whose rank is below this; 0: whoever comes, it is not; `u64::MAX`:
+    /// whoever comes, it is.
+    pub bar: u64,
+    /// After so long, at least the quantum, whoever comes; `u64::MAX`: nobody waits for it.
+    pub turn_ns: Nanos,
 }
 
 impl Timing {
-    /// No arrival has the slice timed.
-    pub const NEVER: Self = Self::OnArrival { bar_ns: 0 };
+    /// Nobody interrupts it.
+    pub const NEVER: Self = Self {
+        bar: 0,
+        turn_ns: Nanos::MAX,
+    };
 }
 
 impl Slice {
     /// How it is timed.
     #[must_use]
-    pub const fn timing(&self) -> Timing {
-        let bar_ns = match (self.quantum_ns, self.preempted_by) {
-            (None, _) => return Timing::NEVER,
-            (Some(_), _) if self.contended => return Timing::AtStart,
-            (Some(_), Arrivals::Nobody) => 0,
-            (Some(_), Arrivals::Anybody | Arrivals::RankBefore(_)) => Nanos::MAX,
-            // The highest bar means anybody; here it is anybody with a deadline.
-            (Some(_), Arrivals::DeadlineBefore(Nanos::MAX)) => Nanos::MAX - 1,
-            (Some(_), Arrivals::DeadlineBefore(bar_ns)) => bar_ns,
+    pub fn timing(&self) -> Timing {
+        let Some(quantum_ns) = self.quantum_ns else {
+            return Timing::NEVER;
         };
-        Timing::OnArrival { bar_ns }
+        let bar = match self.preempted_by {
+            Arrivals::Nobody => 0,
+            Arrivals::Anybody => u64::MAX,
+            // The highest bar means anybody; here it is anybody with a deadline, or a rank.
+            Arrivals::DeadlineBefore(bar) | Arrivals::RankBefore(bar) => bar.min(u64::MAX - 1),
+        };
+        let turn_ns = match self.contended {
+            true => self.turn_ns.max(quantum_ns),
+            false => Nanos::MAX,
+        };
+        Timing { bar, turn_ns }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Newcomer;
-    use crate::policy::TaskId;
+    use crate::policy::{Newcomer, TaskId};
     use Arrivals::{Anybody, DeadlineBefore, Nobody, RankBefore};
 
     #[test]
-    fn the_bar_lets_pass_whom_the_slice_admits() {
-        let quanta = [None, Some(0), Some(10), Some(Nanos::MAX)];
-        let arrivals = [0, 1, 7, Nanos::MAX - 1, Nanos::MAX].map(DeadlineBefore);
-        let arrivals = arrivals
-            .into_iter()
-            .chain([Nobody, Anybody, RankBefore(0), RankBefore(9)]);
-        for preempted_by in arrivals {
-            for (quantum_ns, contended) in quanta
-                .map(|quantum_ns| [(quantum_ns, true), (quantum_ns, false)])
-                .concat()
-            {
-                let slice = Slice {
-                    quantum_ns,
-                    contended,
-                    preempted_by,
-                    ..Slice::to_completion(TaskId(0))
-                };
-                check(&slice);
+    fn a_slice_ends_when_it_would_if_it_were_asked() {
+        let bars = [0, 1, 7, u64::MAX - 1, u64::MAX];
+        let arrivals = bars.map(DeadlineBefore).into_iter();
+        let arrivals = arrivals.chain(bars.map(RankBefore));
+        for preempted_by in arrivals.chain([Nobody, Anybody]) {
+            for quantum_ns in [None, Some(0), Some(10), Some(Nanos::MAX)] {
+                for (contended, turn_ns) in [(true, 0), (true, 30), (true, Nanos::MAX), (false, 30)]
+                {
+                    check(&Slice {
+                        task: TaskId(0),
+                        quantum_ns,
+                        contended,
+                        turn_ns,
+                        preempted_by,
+                    });
+                }
             }
         }
     }
 
     fn check(slice: &Slice) {
-        let at_start = slice.alarm_at_start(100).is_some();
-        assert_eq!(slice.timing() == Timing::AtStart, at_start, "{slice:?}");
-        let Timing::OnArrival { bar_ns } = slice.timing() else {
-            return;
-        };
+        let Timing { bar, turn_ns } = slice.timing();
+        let at_start_ns = slice.alarm_at_start(100).unwrap_or(Nanos::MAX);
+        assert_eq!(turn_ns.saturating_add(100), at_start_ns, "{slice:?}");
         // The one below the highest is taken for it: a deadline in 584 years.
-        for deadline_ns in [0, 1, 6, 7, 8, Nanos::MAX - 2, Nanos::MAX] {
-            let passes = bar_ns == Nanos::MAX || deadline_ns < bar_ns;
+        for rank in [0, 1, 6, 7, 8, u64::MAX - 2, u64::MAX] {
             let newcomer = Newcomer {
-                deadline_ns,
-                rank: 3,
+                deadline_ns: rank,
+                rank,
             };
+            let passes = bar == u64::MAX || rank < bar;
             let alarm = slice.alarm_on_arrival(100, 105, newcomer);
-            // Where ranks are compared, all pass.
-            let by_rank = matches!(slice.preempted_by, RankBefore(_)) && slice.quantum_ns.is_some();
-            assert_eq!(
-                passes,
-                alarm.is_some() || by_rank,
-                "{slice:?}, {deadline_ns}"
-            );
+            assert_eq!(passes, alarm.is_some(), "{slice:?}, {rank}");
         }
     }
 }

@@ -27,6 +27,8 @@ struct Model {
     ended: u64,
     /// Who runs, and since when.
     running: Option<(TaskId, u64)>,
+    /// Its slice, and whether it was timed for somebody's sake; kept when it is preempted, until somebody is chosen.
+    slice: Option<(Slice, bool)>,
     /// The living ones by slot.
     tasks: BTreeMap<TaskId, (State, Task)>,
     decisions: Vec<Option<Slice>>,
@@ -73,6 +75,7 @@ fn check(scheduler: &'static Scheduler, preemption: bool, seed: u64) -> Vec<Opti
         arrived: 0,
         ended: 0,
         running: None,
+        slice: None,
         tasks: BTreeMap::new(),
         decisions: Vec::new(),
     };
@@ -81,6 +84,7 @@ fn check(scheduler: &'static Scheduler, preemption: bool, seed: u64) -> Vec<Opti
         if (step == 0 && !seed.is_multiple_of(5)) || model.random.below(100) == 0 {
             let tenants = tenants(model.random.below(3));
             model.policy.set_tenants(model.now, &tenants);
+            model.slice = None;
         }
         model.step();
     }
@@ -104,10 +108,15 @@ fn tenants(kind: u64) -> Vec<Tenant> {
 
 impl Model {
     fn step(&mut self) {
+        let before = self.now;
         self.now += self.random.below(5);
         if self.random.below(50) == 0 {
             // Far enough for budgets to be refilled and tasks to rise.
             self.now += self.random.below(4_000);
+        }
+        if self.running.is_none() && self.now > before {
+            // Budgets may have been refilled since it was preempted.
+            self.slice = None;
         }
         match self.random.below(8) {
             0 | 1 => self.arrive(),
@@ -145,6 +154,7 @@ impl Model {
             expected_ns: 3 * self.random.below(4),
         };
         self.tasks.insert(id, (State::Queued, task));
+        self.comes(&task, (self.scheduler.rank)(&task));
         self.policy.observe(self.now, &Event::Arrived(task));
     }
 
@@ -152,7 +162,22 @@ impl Model {
         let blocked = self.those(|state| state == State::Blocked);
         if let Some(id) = self.random.pick(&blocked) {
             self.transit(id, Cause::Woken);
+            let task = self.tasks[&id].1;
+            let rank = self.policy.rank(id);
+            self.comes(&task, rank.unwrap_or_else(|| (self.scheduler.rank)(&task)));
             self.policy.observe(self.now, &Event::Woken(id));
+        }
+    }
+
+    /// The slice that runs is timed for those who are below its bar. Who ties with it may or may not go first.
+    fn comes(&mut self, task: &Task, rank: u64) {
+        if let Some((slice, is_timed)) = &mut self.slice {
+            *is_timed |= match slice.preempted_by {
+                Arrivals::DeadlineBefore(bar_ns) => task.deadline_ns <= bar_ns,
+                Arrivals::RankBefore(bar) => rank <= bar,
+                Arrivals::Nobody => false,
+                Arrivals::Anybody => true,
+            };
         }
     }
 
@@ -178,6 +203,20 @@ impl Model {
         };
         self.transit(task, cause);
         self.running = None;
+        // Who is interrupted earlier is so for other reasons, and may have lost its turn by that.
+        let is_over = |slice: Slice| {
+            slice
+                .quantum_ns
+                .is_some_and(|quantum_ns| ran_ns >= quantum_ns)
+        };
+        self.slice = self
+            .slice
+            .filter(|(slice, _)| cause == Cause::Preempted && is_over(*slice));
+        if let Some((slice, is_timed)) = &mut self.slice {
+            // Where anybody may interrupt, no rank is looked at.
+            let by_rank = slice.preempted_by != Arrivals::Anybody;
+            *is_timed |= slice.contended && (!by_rank || ran_ns >= slice.turn_ns);
+        }
         self.policy.observe(self.now, &event);
     }
 
@@ -191,6 +230,14 @@ impl Model {
         };
         self.transit(slice.task, Cause::Picked);
         self.running = Some((slice.task, self.now));
+        if let Some((last, is_timed)) = self.slice.replace((slice, false)) {
+            assert!(
+                is_timed || slice.task == last.task,
+                "{}: nobody had {last:?} timed for {:?}",
+                self.scheduler.name,
+                slice.task
+            );
+        }
         assert!(!slice.contended || ready > 1, "nobody else is here");
         assert!(slice.quantum_ns.is_none_or(|quantum_ns| quantum_ns > 0));
         if !self.preemption {
@@ -222,6 +269,7 @@ impl Model {
     fn finish(&mut self, task: TaskId) {
         self.tasks.remove(&task);
         self.ended += 1;
+        self.slice = self.slice.filter(|(slice, _)| slice.task != task);
         let mut ran_ns = 0;
         if let Some((_, since_ns)) = self.running.take_if(|(running, _)| *running == task) {
             ran_ns = self.now - since_ns;

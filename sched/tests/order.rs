@@ -250,7 +250,7 @@ fn llf_serves_who_must_begin_the_soonest() {
         // Ties go by arrival; who has no deadline comes last, whatever its size.
         &[Size(2, 9), Due(1, 90, 10), Due(0, 100, 20), Pick(1), Finish, Pick(0), Finish, Pick(2)],
         // The one who runs is pressed less and less: from 30 it moves to 43, which is 3 beyond the other's 40.
-        &[Due(0, 100, 70), Due(1, 50, 10), Pick(0), Turn(13), Bar(RankBefore(27)), Run(13), Preempt, Pick(0), Turn(5),
+        &[Due(0, 100, 70), Due(1, 50, 10), Pick(0), Turn(13), Bar(RankBefore(40)), Run(13), Preempt, Pick(0), Turn(5),
           Run(5), Preempt, Pick(1), Turn(11), Run(10), Finish, Pick(0), Untimed, Bar(Anybody)],
         // A newcomer within the hysteresis does not take over, one beyond does.
         &[Due(0, 100, 50), Pick(0), Due(1, 100, 53), Preempt, Pick(0), Due(2, 100, 54), Preempt, Pick(2)],
@@ -368,6 +368,8 @@ fn mtds_serves_the_guaranteed_within_their_budget() {
         // What is run in the rest is not charged; the refill comes with the period and interrupts.
         &[Of(0, 0, 900, 0), Of(1, 2, 800, 0), Pick(0), Run(20), Preempt, Pick(1), Turn(980), Run(979), Preempt, Pick(1), Turn(5), Run(1), Preempt,
           Pick(0), Turn(20)],
+        // It interrupts the guaranteed too, where who is refilled is due before them.
+        &[Of(0, 0, 900, 0), Pick(0), Run(20), Preempt, Pass(880), Of(1, 1, 5_000, 0), Pick(1), Turn(100), Run(100), Preempt, Pick(0), Turn(20)],
         // The debt of a slice that ended late is paid by the refill; 24 were run, so 16 are left of 20.
         &[Of(0, 0, 900, 0), Of(1, 2, 800, 0), Pick(0), Run(24), Preempt, Pick(1), Run(976), Preempt, Pick(0), Turn(16)],
         // It is bounded by a quantum: alone, it ran on for nobody's harm.

@@ -116,7 +116,7 @@ impl Guest {
 
     fn begin_slice(&mut self, now_ns: Nanos, ran_ns: Nanos) {
         let notice_ns = RUN_NOTICE.as_nanos() as Nanos;
-        let alone = Contention::Uncontended { bar_ns: 0 };
+        let alone = Contention::Uncontended { bar: 0 };
         self.sandboxes.begin_slice(now_ns + notice_ns, alone);
         if let Some(limit_ns) = self.cpu_limit_ns {
             self.sandboxes

@@ -6,13 +6,15 @@ use super::link::WorkerLink;
 use super::routes::Routes;
 use listener::{Answered, ConnectionKey, Exchange, Refusal, Service, Target};
 use listener_http::{Head, Status};
-use sched::{LeastLoaded, Load, Nanos};
+use sched::{LeastLoaded, Load, Nanos, Scheduler};
 use std::sync::Arc;
 
 /// The server as the listener sees it.
 pub struct Dispatcher {
     routes: Arc<Routes>,
     workers: Vec<WorkerLink>,
+    /// The workers' policy: what a newcomer is compared by.
+    scheduler: &'static Scheduler,
     /// Scratch: the workers' loads, gathered for each choice.
     loads: Vec<Load>,
     dispatch: LeastLoaded,
@@ -26,12 +28,14 @@ impl Dispatcher {
     pub fn new(
         routes: Arc<Routes>,
         workers: Vec<WorkerLink>,
+        scheduler: &'static Scheduler,
         access: Option<AccessLog>,
     ) -> Dispatcher {
         let loads = Vec::with_capacity(workers.len());
         Dispatcher {
             routes,
             workers,
+            scheduler,
             loads,
             dispatch: LeastLoaded::default(),
             next_answer: 0,
@@ -77,11 +81,9 @@ impl Service for Dispatcher {
             return Err((exchange, Refusal::new(Status::SERVICE_UNAVAILABLE)));
         };
         exchange.worker = worker as u16;
-        let deadline_ns = self
-            .routes
-            .route(exchange.route)
-            .deadline_ns(exchange.timeline.arrived_ns);
-        self.workers[worker].submit(exchange, deadline_ns);
+        let arrival = self.routes.route(exchange.route).arrival(&exchange);
+        let rank = arrival.rank(self.scheduler);
+        self.workers[worker].submit(exchange, rank);
         Ok(worker as u16)
     }
 

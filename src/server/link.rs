@@ -138,12 +138,12 @@ impl WorkerLink {
         }
     }
 
-    /// Gives a request to the worker.
+    /// Gives a request to the worker, whose policy ranks it so.
     ///
     /// # Panics
     ///
     /// If [`WorkerLink::load`] said that it is full.
-    pub fn submit(&mut self, exchange: Box<Exchange>, deadline_ns: u64) {
+    pub fn submit(&mut self, exchange: Box<Exchange>, rank: u64) {
         assert!(
             self.outstanding < self.outstanding_max,
             "the dispatcher chooses no full worker"
@@ -152,7 +152,7 @@ impl WorkerLink {
         self.requests
             .push(exchange)
             .expect("the ring has room for all outstanding requests");
-        self.alarm.arrival(deadline_ns);
+        self.alarm.arrival(rank);
         self.parker.wake();
     }
 

@@ -179,7 +179,7 @@ impl Server {
             }
         };
         let alarms = links.iter().map(WorkerLink::alarm).collect();
-        let dispatcher = Dispatcher::new(routes, links, access);
+        let dispatcher = Dispatcher::new(routes, links, options.scheduler, access);
         let plan = ListenerPlan {
             core: options.listener_core,
             settings: options.listener,

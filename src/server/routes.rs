@@ -2,7 +2,8 @@
 
 use super::cgi::Cgi;
 use crate::config::{Abi, DeadlineAction, Router};
-use listener::{Refusal, Target};
+use crate::worker::Arrival;
+use listener::{Exchange, Refusal, Target};
 use listener_http::{Head, Method, Status};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -46,6 +47,19 @@ impl Route {
         self.relative_deadline_ns.map_or(u64::MAX, |relative_ns| {
             arrived_ns.saturating_add(relative_ns)
         })
+    }
+
+    /// What a policy may know of one of its requests.
+    pub fn arrival(&self, exchange: &Exchange) -> Arrival {
+        let arrival_ns = exchange.timeline.arrived_ns;
+        Arrival {
+            seq: exchange.sequence,
+            tenant: self.tenant,
+            route: exchange.route,
+            arrival_ns,
+            deadline_ns: self.deadline_ns(arrival_ns),
+            expected_ns: self.expected_ns,
+        }
     }
 }
 

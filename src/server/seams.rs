@@ -29,8 +29,8 @@ impl Clock for Monotonic {
 
 /// What other threads hold of a worker's guests: may end the running slice. See [`sandbox::Alarm`].
 pub trait Interrupt: Send + Sync {
-    /// A task with this deadline (absolute, `u64::MAX` for none) has come for the worker.
-    fn arrival(&self, deadline_ns: Nanos);
+    /// A task with this rank, by the worker's policy, has come for the worker.
+    fn arrival(&self, rank: u64);
     /// A client has gone, or the worker shall stop.
     fn cancel(&self);
     /// Ends the running slice if it is over and the worker has no timer of its own; says when to look
@@ -39,8 +39,8 @@ pub trait Interrupt: Send + Sync {
 }
 
 impl Interrupt for Alarm {
-    fn arrival(&self, deadline_ns: Nanos) {
-        Alarm::arrival(self, deadline_ns);
+    fn arrival(&self, rank: u64) {
+        Alarm::arrival(self, rank);
     }
 
     fn cancel(&self) {

@@ -104,12 +104,13 @@ impl WorkerPlan {
         let sandbox = options.sandbox.clone();
         let settings = WorkerSettings {
             tasks_max: options.outstanding_max.min(sandbox.sandboxes_max),
+            scheduler: options.scheduler,
+            params: options.params,
             notice_ns: options.params.quantum_ns,
             spin_ns: options.worker_spin_ns,
             ends: self.ends,
             tenants: self.tenants,
         };
-        let policy = (options.scheduler.build)(&options.params);
         let core = options.worker_cores[self.worker];
         let watcher: Option<Arc<dyn Watcher>> = match options.trigger {
             Trigger::Timer => None,
@@ -127,16 +128,7 @@ impl WorkerPlan {
             // Nobody listens if another worker has failed: then there is nothing to serve.
             if said.send(Ok(alarm.clone())).is_ok() {
                 let guest = (guest, alarm);
-                WorkerThread::new(
-                    policy,
-                    settings,
-                    guest,
-                    Monotonic,
-                    inbox,
-                    self.routes,
-                    self.stop,
-                )
-                .run();
+                WorkerThread::new(settings, guest, Monotonic, inbox, self.routes, self.stop).run();
             }
         };
         let thread = std::thread::Builder::new()

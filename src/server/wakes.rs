@@ -20,7 +20,8 @@ pub(crate) struct Wakes {
 
 struct SlotWaker {
     slot: u32,
-    deadline_ns: AtomicU64,
+    /// What its task is compared by.
+    rank: AtomicU64,
     wakes: Arc<Wakes>,
 }
 
@@ -33,9 +34,7 @@ impl Wake for SlotWaker {
         let word = &self.wakes.words[self.slot as usize / 64];
         word.fetch_or(1 << (self.slot % 64), Ordering::SeqCst);
         self.wakes.any.store(true, Ordering::SeqCst);
-        self.wakes
-            .alarm
-            .arrival(self.deadline_ns.load(Ordering::Relaxed));
+        self.wakes.alarm.arrival(self.rank.load(Ordering::Relaxed));
         self.wakes.parker.wake();
     }
 }
@@ -87,8 +86,15 @@ impl Wakers {
         }
     }
 
-    /// The waker for a task that is about to start.
-    pub fn waker(&mut self, slot: u32, deadline_ns: u64) -> Waker {
+    /// The task of a slot, which has a waker, has this rank from now on.
+    pub fn set_rank(&mut self, slot: u32, rank: u64) {
+        if let Some((shared, _)) = &self.slots[slot as usize] {
+            shared.rank.store(rank, Ordering::Relaxed);
+        }
+    }
+
+    /// The waker for the task of a slot, which has this rank from now on.
+    pub fn waker(&mut self, slot: u32, rank: u64) -> Waker {
         let at = slot as usize;
         if at >= self.slots.len() {
             self.slots.resize_with(at + 1, || None);
@@ -97,12 +103,12 @@ impl Wakers {
         let (shared, waker) = self.slots[at].get_or_insert_with(|| {
             let shared = Arc::new(SlotWaker {
                 slot,
-                deadline_ns: AtomicU64::new(u64::MAX),
+                rank: AtomicU64::new(u64::MAX),
                 wakes: wakes.clone(),
             });
             (shared.clone(), Waker::from(shared))
         });
-        shared.deadline_ns.store(deadline_ns, Ordering::Relaxed);
+        shared.rank.store(rank, Ordering::Relaxed);
         waker.clone()
     }
 }

@@ -11,10 +11,10 @@ use super::routes::Routes;
 use super::seams::{Clock, Guest, Interrupt};
 use super::wakes::{Wakers, Wakes};
 use crate::config::DeadlineAction;
-use crate::worker::{Arrival, Ended, SliceEnd, TaskKey, Turn, Worker};
+use crate::worker::{Ended, SliceEnd, TaskKey, Turn, Worker};
 use listener::{ConnectionKey, Exchange};
 use sandbox::{Call, Contention, Step};
-use sched::{Nanos, Policy, Slice, TaskId, Tenant, Timing};
+use sched::{Nanos, Params, Scheduler, Slice, TaskId, Tenant, Timing};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,6 +37,8 @@ pub struct WorkerThread<G, C> {
 struct Asked {
     connection: ConnectionKey,
     key: TaskKey,
+    /// At its arrival.
+    rank: u64,
     /// It will be woken at its deadline, if that ends it.
     has_alarm: bool,
 }
@@ -44,6 +46,10 @@ struct Asked {
 /// What a worker is told.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
+    /// The policy.
+    pub scheduler: &'static Scheduler,
+    /// Its parameters.
+    pub params: Params,
     /// Requests in its table at once, each with a sandbox once it has started.
     pub tasks_max: u32,
     /// How soon a slice without a quantum notices that its client has gone, in nanoseconds.
@@ -59,7 +65,6 @@ pub struct WorkerSettings {
 impl<G: Guest, C: Clock> WorkerThread<G, C> {
     /// A worker without work. `alarm` is what others hold of `guest`.
     pub fn new(
-        policy: Box<dyn Policy + Send>,
         settings: WorkerSettings,
         (guest, alarm): (G, Arc<dyn Interrupt>),
         clock: C,
@@ -68,7 +73,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let wakes = Wakes::new(settings.tasks_max, inbox.parker.clone(), alarm);
-        let mut worker = Worker::new(policy, settings.tasks_max);
+        let mut worker = Worker::new(
+            (settings.scheduler.build)(&settings.params),
+            settings.tasks_max,
+        );
         worker.set_tenants(clock.now_ns(), &settings.tenants);
         WorkerThread {
             worker,
@@ -137,15 +145,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         if exchange.is_abandoned() {
             return self.inbox.outbox.push(exchange);
         }
-        let route = self.routes.route(exchange.route);
-        let arrival = Arrival {
-            seq: exchange.sequence,
-            tenant: route.tenant,
-            route: exchange.route,
-            arrival_ns: exchange.timeline.arrived_ns,
-            deadline_ns: route.deadline_ns(exchange.timeline.arrived_ns),
-            expected_ns: route.expected_ns,
-        };
+        let arrival = self.routes.route(exchange.route).arrival(&exchange);
         let connection = exchange.connection;
         let key = self
             .worker
@@ -158,6 +158,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         self.asked[slot] = Some(Asked {
             connection,
             key,
+            rank: arrival.rank(self.settings.scheduler),
             has_alarm: false,
         });
     }
@@ -198,6 +199,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             // A sandbox that finished is gone; one that was cancelled in its slice is still there.
             ended.started &= !finished;
             self.end(ended);
+        } else if let (SliceEnd::Blocked, Some(rank)) = (end, self.worker.rank(slice.task)) {
+            self.wakers.set_rank(slice.task.0, rank);
         }
     }
 
@@ -233,7 +236,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         let asked = asked.expect("somebody has asked for what runs");
         if route.deadline_action == DeadlineAction::Kill && !asked.has_alarm {
             asked.has_alarm = true;
-            let waker = self.wakers.waker(task.0, deadline_ns);
+            let waker = self.wakers.waker(task.0, asked.rank);
             self.guest.wake_at(task.0, waker, deadline_ns);
         }
     }
@@ -262,23 +265,27 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         self.end(ended);
     }
 
-    /// Times the slice: by the timer if somebody waits, else by whoever comes. A client that goes away interrupts
+    /// Times the slice: for those who wait, and for whoever comes and would run. A client that goes away interrupts
     /// even a slice to completion, so that its own request can end; the policy is told as of any preemption.
     fn begin_slice(&mut self, now: Nanos, slice: &Slice) {
-        let end_ns = now.saturating_add(slice.quantum_ns.unwrap_or(self.settings.notice_ns));
-        let timing = slice.timing();
-        let contention = match timing {
-            Timing::AtStart => Contention::Contended,
-            Timing::OnArrival { bar_ns } => Contention::Uncontended { bar_ns },
+        let length_ns = slice.quantum_ns.unwrap_or(self.settings.notice_ns);
+        let Timing { bar, turn_ns } = slice.timing();
+        // Where it ends then anyhow, nobody who comes needs to be compared.
+        let (contention, turn_end_ns) = match turn_ns <= length_ns {
+            true => (Contention::Contended, Nanos::MAX),
+            false => (Contention::Uncontended { bar }, now.saturating_add(turn_ns)),
         };
-        self.guest.begin_slice(end_ns, contention);
+        self.guest
+            .begin_slice(now.saturating_add(length_ns), contention);
         let exchange = self.worker.job_mut(slice.task);
         let route = self.routes.route(exchange.route);
-        if let Some(limit_ns) = ends::limit_ns(route, &exchange.timeline, now) {
+        let limit_ns = ends::limit_ns(route, &exchange.timeline, now);
+        let limit_ns = limit_ns.unwrap_or(Nanos::MAX).min(turn_end_ns);
+        if limit_ns != Nanos::MAX {
             self.guest.limit(limit_ns);
         }
         // What came between the last look and the line above has found no slice to time.
-        if (timing != Timing::NEVER && !self.inbox.requests.is_empty())
+        if (bar > 0 && !self.inbox.requests.is_empty())
             || !self.inbox.abandoned.is_empty()
             || self.wakes.any()
             || self.stop.load(Ordering::Acquire)
@@ -306,9 +313,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             stderr: std::mem::take(&mut exchange.errors),
             request_id: exchange.request_id,
         };
-        let waker = self
-            .wakers
-            .waker(task.0, route.deadline_ns(exchange.timeline.arrived_ns));
+        let asked = self.asked[task.index()].expect("somebody has asked for what runs");
+        let waker = self.wakers.waker(task.0, asked.rank);
         self.guest.start(task.0, route.function, call, waker);
     }
 

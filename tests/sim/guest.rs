@@ -27,6 +27,8 @@ pub struct Timer(Mutex<TimerState>);
 struct TimerState {
     /// The slice that runs: its end, and the bar for arrivals.
     slice: Option<(u64, Contention)>,
+    /// When it ends whoever comes.
+    limit_ns: Option<u64>,
     armed: bool,
     /// Somebody has called since the worker last looked.
     rung: bool,
@@ -52,12 +54,12 @@ impl Timer {
 }
 
 impl Interrupt for Timer {
-    fn arrival(&self, deadline_ns: u64) {
+    fn arrival(&self, rank: u64) {
         let mut state = self.state();
         state.rung = true;
         state.arrival_missed |= state.beginning;
-        if let Some((_, Contention::Uncontended { bar_ns })) = state.slice {
-            state.armed |= deadline_ns < bar_ns || bar_ns == u64::MAX;
+        if let Some((_, Contention::Uncontended { bar })) = state.slice {
+            state.armed |= rank < bar || bar == u64::MAX;
         }
     }
 
@@ -190,7 +192,9 @@ impl SimGuest {
             }
             let state = self.timer.state();
             let (end_ns, _) = state.slice.expect("a slice runs");
-            if state.armed && self.shared.now_ns() >= end_ns {
+            let now_ns = self.shared.now_ns();
+            let has_had_its_turn = state.limit_ns.is_some_and(|limit_ns| now_ns >= limit_ns);
+            if has_had_its_turn || (state.armed && now_ns >= end_ns) {
                 drop(state);
                 self.shared.saw("preempted");
                 return Some(Step::Preempted);
@@ -335,13 +339,18 @@ impl Guest for SimGuest {
         assert!(state.slice.is_none(), "two slices at once");
         state.beginning = false;
         state.slice = Some((end_ns, contention));
+        state.limit_ns = None;
         state.armed = contention == Contention::Contended;
         // A slice that no arrival may interrupt need not be timed for one.
-        state.arrival_missed &= contention != Contention::Uncontended { bar_ns: 0 };
+        state.arrival_missed &= contention != Contention::Uncontended { bar: 0 };
     }
 
-    fn limit(&mut self, _at_ns: u64) {
-        unreachable!("no route has a limit");
+    fn limit(&mut self, at_ns: u64) {
+        let mut state = self.timer.state();
+        let (end_ns, _) = state.slice.expect("a slice has begun");
+        // No route has a limit: others wait for this one's turn to end.
+        assert!(at_ns > end_ns && state.limit_ns.is_none());
+        state.limit_ns = Some(at_ns);
     }
 
     fn wake_at(&mut self, _slot: u32, _waker: Waker, _at_ns: u64) {

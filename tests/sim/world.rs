@@ -73,7 +73,7 @@ impl World {
             links.push(link);
             workers.push(RefCell::new(worker));
         }
-        let dispatcher = Dispatcher::new(routes(), links, None);
+        let dispatcher = Dispatcher::new(routes(), links, plans.config.scheduler, None);
         let sleeps = Rc::new(Cell::new(None));
         let io = SimIo::new(shared.clone(), network.clone(), sleeps.clone());
         let watched = Watched {
@@ -248,18 +248,18 @@ fn worker(guest: SimGuest, timer: Arc<Timer>, sleep: &Arc<ListenerSleep>) -> (Wo
     let config = &guest.plans.config;
     let settings = WorkerSettings {
         tasks_max: config.tasks_max,
+        scheduler: config.scheduler,
+        params: config.params,
         notice_ns: config.params.quantum_ns,
         spin_ns: 0,
         ends: Arc::default(),
         tenants: config.tenants.into(),
     };
-    let policy = (config.scheduler.build)(&config.params);
     let (pending, inbox) = link(config.outstanding_max, sleep.clone());
     let clock = VirtualClock(guest.shared.clone());
     let alarm: Arc<dyn Interrupt> = timer;
     let stop = Arc::new(AtomicBool::new(false));
     let worker = WorkerThread::new(
-        policy,
         settings,
         (guest, alarm.clone()),
         clock,

@@ -4,7 +4,7 @@ use super::*;
 use crate::settings::Settings;
 
 const FAR_NS: u64 = 3_600_000_000_000;
-const ANYBODY: Contention = Contention::Uncontended { bar_ns: u64::MAX };
+const ANYBODY: Contention = Contention::Uncontended { bar: u64::MAX };
 
 fn timer() -> Timer {
     let engine = Settings::default().compiler().expect("an engine");
@@ -56,15 +56,15 @@ impl Timer {
 
 #[test]
 fn the_timer_is_armed_only_if_somebody_comes_who_may_preempt() {
-    let check = |bar_ns: u64, say: &dyn Fn(&Alarm), armed: bool| {
+    let check = |bar: u64, say: &dyn Fn(&Alarm), armed: bool| {
         let mut timer = timer();
         let alarm = timer.alarm();
         say(&alarm);
         assert!(!timer.is_armed(), "no slice runs");
-        timer.begin_slice(far_ns(), Contention::Uncontended { bar_ns });
+        timer.begin_slice(far_ns(), Contention::Uncontended { bar });
         assert!(!timer.is_armed(), "nobody waits yet");
         say(&alarm);
-        assert_eq!(timer.is_armed(), armed, "bar {bar_ns}");
+        assert_eq!(timer.is_armed(), armed, "bar {bar}");
         timer.end_slice();
         timer.disarm();
         assert!(!timer.is_armed(), "disarmed before sleeping");

@@ -177,7 +177,7 @@ fn nobody_waits_nobody_is_stopped() {
         let mut runtime = preempting(preemption, &[wat]);
         let mut timer = runtime.timer().expect("a timer");
         runtime.start(0, 0, Call::default(), Waker::noop().clone());
-        timer.begin_slice(monotonic_ns(), Contention::Uncontended { bar_ns: u64::MAX });
+        timer.begin_slice(monotonic_ns(), Contention::Uncontended { bar: u64::MAX });
         assert!(matches!(runtime.resume(0), Step::Finished(_)));
         timer.end_slice();
         assert_eq!(timer.expiries(), 0);
@@ -199,8 +199,8 @@ fn an_arrival_stops_a_slice_that_is_over() {
                 }
             });
             runtime.start(0, 0, Call::default(), Waker::noop().clone());
-            for bar_ns in [8, u64::MAX] {
-                timer.begin_slice(monotonic_ns(), Contention::Uncontended { bar_ns });
+            for bar in [8, u64::MAX] {
+                timer.begin_slice(monotonic_ns(), Contention::Uncontended { bar });
                 assert!(matches!(runtime.resume(0), Step::Preempted));
                 timer.end_slice();
             }
@@ -219,7 +219,7 @@ fn what_arrived_before_the_slice_stops_it_by_the_second_look() {
         runtime.start(0, 0, Call::default(), Waker::noop().clone());
         timer.begin_slice(
             monotonic_ns() + 50_000,
-            Contention::Uncontended { bar_ns: u64::MAX },
+            Contention::Uncontended { bar: u64::MAX },
         );
         timer.arm();
         assert!(matches!(runtime.resume(0), Step::Preempted));

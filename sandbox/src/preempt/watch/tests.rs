@@ -9,7 +9,7 @@ use crate::preempt::{Contention, Timer, monotonic_ns};
 use crate::settings::Settings;
 
 const FAR_NS: u64 = 3_600_000_000_000;
-const ANYBODY: Contention = Contention::Uncontended { bar_ns: u64::MAX };
+const ANYBODY: Contention = Contention::Uncontended { bar: u64::MAX };
 
 /// Notes what it is told.
 #[derive(Debug, Default)]
@@ -57,16 +57,16 @@ impl Timer {
 
 #[test]
 fn the_watcher_has_something_to_look_at_only_if_somebody_comes_who_may_preempt() {
-    let check = |bar_ns: u64, say: &dyn Fn(&crate::Alarm), armed: bool| {
+    let check = |bar: u64, say: &dyn Fn(&crate::Alarm), armed: bool| {
         let mut timer = timer(Preemption::Epoch);
         let alarm = timer.alarm();
         say(&alarm);
         assert_eq!(timer.due(), None, "no slice runs");
         let end_ns = far_ns();
-        timer.begin_slice(end_ns, Contention::Uncontended { bar_ns });
+        timer.begin_slice(end_ns, Contention::Uncontended { bar });
         assert_eq!(timer.due(), None, "nobody waits yet");
         say(&alarm);
-        assert_eq!(timer.due(), armed.then_some(end_ns), "bar {bar_ns}");
+        assert_eq!(timer.due(), armed.then_some(end_ns), "bar {bar}");
     };
     check(u64::MAX, &|alarm| alarm.arrival(u64::MAX), true);
     check(100, &|alarm| alarm.arrival(99), true);
