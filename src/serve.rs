@@ -13,7 +13,6 @@ use core_affinity::CoreId;
 use listener::Counters;
 use listener_http::Limits;
 use sandbox::{Cache, Compiler};
-use sched::Params;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::collections::{BTreeMap, BTreeSet};
@@ -418,11 +417,7 @@ fn options(
         listener_core,
         worker_cores,
         scheduler: settings.scheduler,
-        params: Params {
-            quantum_ns: settings.quantum_us * 1000,
-            preemption: settings.preemption != Preemption::Off,
-            ..Params::default()
-        },
+        params: settings.params(),
         outstanding_max: settings.ring_depth as u32 + sandbox.sandboxes_max,
         sandbox,
         trigger: preemption::trigger(settings),

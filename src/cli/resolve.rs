@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sched::{SCHEDULERS, Scheduler};
+use sched::{PARAMS, SCHEDULERS, Scheduler};
 
 use super::flags::{FLAGS, Flag, Given};
 use super::settings::{
@@ -61,6 +61,9 @@ impl Settings {
                 scheduler.name.to_owned()
             }),
             quantum_us: from.integer("quantum-us", 1, 999_999),
+            hysteresis_us: from.param_us("hysteresis-us", "hysteresis-ns"),
+            mlfq_levels: narrow(from.param("mlfq-levels", "levels", 1)),
+            mlfq_boost_us: from.param_us("mlfq-boost-us", "boost-ns"),
             preemption: from.choice("preemption", PREEMPTIONS),
             preemption_trigger: from.choice("preemption-trigger", PREEMPTION_TRIGGERS),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
@@ -207,6 +210,17 @@ impl<'a> Resolver<'a> {
 
     fn integer(&mut self, name: &str, min: u64, max: u64) -> u64 {
         self.take(name, |text| integer(text, min, max))
+    }
+
+    /// A number that the policy is told, within its bounds there; so many of its units are one of the setting.
+    fn param(&mut self, name: &str, param: &str, unit: u64) -> u64 {
+        let known = PARAMS.iter().find(|known| known.name == param);
+        let known = known.expect("a policy is told no other numbers");
+        self.integer(name, known.min.div_ceil(unit), known.max / unit)
+    }
+
+    fn param_us(&mut self, name: &str, param: &str) -> u64 {
+        self.param(name, param, 1_000)
     }
 
     fn bytes(&mut self, name: &str, min: u64, max: u64) -> u64 {
@@ -378,6 +392,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_policy_is_told_is_what_it_has_by_default_but_for_the_quantum() {
+        let settings = resolve(&[("quantum-us", "100")], &[]).expect("right");
+        assert_eq!(settings.params(), sched::Params::default());
+        let flags = [("hysteresis-us", "7"), ("mlfq-levels", "2"), ("mlfq-boost-us", "9")];
+        let params = resolve(&flags, &[]).expect("right").params();
+        let told = (params.hysteresis_ns, params.levels, params.boost_ns);
+        assert_eq!(told, (7_000, 2, 9_000));
+    }
+
+    #[test]
     fn flag_before_own_variable_before_sledges_before_default() {
         let flag = ("quantum-us", "1");
         let own = ("LUGE_QUANTUM_US", "2");
@@ -419,6 +443,9 @@ mod tests {
             ("listen-address", "0.0.0.0", "0.0.0.0"),
             ("ring-depth", "65536", "65536"),
             ("spin-us", "0", "0"),
+            ("hysteresis-us", "0", "0"),
+            ("mlfq-levels", "8", "8"),
+            ("mlfq-boost-us", "1", "1"),
             ("max-body-bytes", "0", "0"),
             ("drain-timeout", "0s", "0s"),
             ("drain-timeout", "500ms", "500ms"),
@@ -482,6 +509,9 @@ mod tests {
             ("max-head-bytes", "1", "1KiB to 1MiB"),
             ("header-timeout", "0s", "1ms to 1h"),
             ("spin-us", "x", "0 to"),
+            ("hysteresis-us", "3600000001", "0 to 3600000000"),
+            ("mlfq-levels", "9", "1 to 8"),
+            ("mlfq-boost-us", "0", "1 to 3600000000"),
         ];
         let variables = [
             ("LUGE_BODY_TIMEOUT", "2h", "1ms to 1h"),

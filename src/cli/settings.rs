@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sched::Scheduler;
+use sched::{Params, Scheduler};
 
 use crate::config::Notice;
 
@@ -29,6 +29,12 @@ pub struct Settings {
     pub scheduler: &'static Scheduler,
     /// How long a request runs before others get their turn, in microseconds; at least 1.
     pub quantum_us: u64,
+    /// By how much another request must be more pressed to take over, in microseconds.
+    pub hysteresis_us: u64,
+    /// The number of levels of multi-level feedback.
+    pub mlfq_levels: u32,
+    /// How often all requests rise to the first of them, in microseconds.
+    pub mlfq_boost_us: u64,
     /// How a running request is interrupted.
     pub preemption: Preemption,
     /// What says that a request has run long enough.
@@ -217,6 +223,17 @@ pub fn allowed_cores() -> Vec<usize> {
 }
 
 impl Settings {
+    /// What the policy is told.
+    pub fn params(&self) -> Params {
+        Params {
+            quantum_ns: self.quantum_us * 1000,
+            preemption: self.preemption != Preemption::Off,
+            hysteresis_ns: self.hysteresis_us * 1000,
+            levels: self.mlfq_levels,
+            boost_ns: self.mlfq_boost_us * 1000,
+        }
+    }
+
     /// Every setting with its value and source, as aligned lines.
     pub fn table(&self) -> String {
         let width = |text: fn(&Row) -> &str| self.rows.iter().map(|row| text(row).len()).max();
