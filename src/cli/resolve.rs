@@ -395,7 +395,11 @@ mod tests {
     fn what_the_policy_is_told_is_what_it_has_by_default_but_for_the_quantum() {
         let settings = resolve(&[("quantum-us", "100")], &[]).expect("right");
         assert_eq!(settings.params(), sched::Params::default());
-        let flags = [("hysteresis-us", "7"), ("mlfq-levels", "2"), ("mlfq-boost-us", "9")];
+        let flags = [
+            ("hysteresis-us", "7"),
+            ("mlfq-levels", "2"),
+            ("mlfq-boost-us", "9"),
+        ];
         let params = resolve(&flags, &[]).expect("right").params();
         let told = (params.hysteresis_ns, params.levels, params.boost_ns);
         assert_eq!(told, (7_000, 2, 9_000));
