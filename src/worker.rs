@@ -333,7 +333,6 @@ impl<J> Worker<J> {
     }
 
     /// What the driver keeps of each living task.
-    #[cfg(test)]
     pub fn jobs(&self) -> impl Iterator<Item = &J> {
         self.slots.iter().filter_map(|slot| slot.job.as_ref())
     }

@@ -14,8 +14,11 @@
 pub mod fit;
 pub mod formats;
 pub mod histogram;
+pub mod hlog;
+pub mod replications;
 pub mod schedule;
 
 pub use fit::Fit;
 pub use histogram::{Estimate, Histogram, Percentile, Summary};
+pub use replications::Interval;
 pub use schedule::Arrivals;

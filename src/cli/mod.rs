@@ -54,7 +54,7 @@ pub enum Command {
     /// Serve functions (the default)
     Serve(Serve),
     /// Run a module or a function once, in a sandbox as the server's
-    Run(Run),
+    Run(Box<Run>),
     /// Check a spec and its modules without serving
     Check(Check),
     /// Compile the modules of a spec ahead, so that serving them starts at once
@@ -64,7 +64,7 @@ pub enum Command {
     /// Say whether this machine is fit to serve, and what to do where it is not
     Doctor(Doctor),
     /// Simulate a scheduler under load, on virtual time
-    Sim(crate::sim::Args),
+    Sim(Box<crate::sim::Args>),
     /// Load an HTTP/1.1 server, and say how long its answers took
     Bench(Box<crate::bench::Args>),
     /// Print a script for the completion of a shell

@@ -379,7 +379,7 @@ mod tests {
         let words = words.map(|word| OsString::from_vec(word.to_vec()));
         let cli = Cli::try_parse_from(words).expect("can be parsed");
         match cli.into_command() {
-            Command::Run(run) => run,
+            Command::Run(run) => *run,
             other => panic!("{other:?}"),
         }
     }

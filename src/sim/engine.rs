@@ -2,8 +2,9 @@
 //! are the server's own; made up are the clock, the requests, and the guests, which do nothing but take time.
 //!
 //! ```text
-//!   requests ─► listener: one at a time, `dispatch_ns` each ─► LeastLoaded ─► Worker ─► Finished
-//!                                   └► backlog, while all are full   └► Refused: the backlog is full too
+//!   requests ─► listener: one at a time, `dispatch_ns` each ─► admission ─► dispatch ─► Worker ─► Finished
+//!                                                                  │          └► backlog, while nobody may have it
+//!                                                                  └► Refused    └► Refused: the backlog is full too
 //!   a slice:   turn            timer, or done
 //!                │ start_ns │ work   │ preempt_ns │ turn …
 //!                ▲ first slice only    ▲ only if interrupted
@@ -14,12 +15,26 @@
 //!
 //! [`Engine::step`] goes to the next thing that happened and returns it; it counts nothing that can be counted outside.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use sched::{LeastLoaded, Load, Nanos, Newcomer, Params, Scheduler, Slice, Task, TaskId};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use sched::dispatch::stealing::Stealing;
+use sched::{
+    Arrivals, Choice, Dispatch, DispatchParams, Dispatcher, Load, Nanos, Newcomer, Offer, Params,
+    Scheduler, Slice, Task, TaskId, Tenant,
+};
 
 use super::calendar::Calendar;
-use crate::worker::{Arrival, SliceEnd, Turn, Worker};
+use super::front::{Front, FrontConfig};
+use super::source::Source;
+use super::tenants::shares;
+use super::totals::Totals;
+use crate::worker::{Arrival, SliceEnd, TaskKey, Turn, Worker};
+
+/// How late timers ring and where dice fall at dispatch has nothing to do with what is asked, so it needs no seed of the
+/// user's.
+const OWN_SEED: u64 = 0x6c61_7465;
 
 /// A request that will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +54,26 @@ pub struct Costs {
     pub start_ns: Nanos,
     /// The worker's time per interruption.
     pub preempt_ns: Nanos,
+    /// The timer rings late by a time between 0 and this, all equally likely.
+    pub timer_jitter_ns: Nanos,
 }
 
 /// The machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     pub workers: usize,
     pub scheduler: &'static Scheduler,
     pub params: Params,
     pub costs: Costs,
+    pub dispatcher: &'static Dispatcher,
+    pub dispatch_params: DispatchParams,
+    pub front: FrontConfig,
+    /// By the tenant of a request: what the whole server owes each, of which each worker has an equal part. May be
+    /// empty.
+    pub tenants: Vec<Tenant>,
     /// How many requests a worker takes at a time.
     pub tasks_max: u32,
-    /// How many requests wait at the dispatcher while all workers are full. With one task per worker and no bound here,
-    /// it is a central queue.
+    /// How many requests wait at the dispatcher while no worker may have them.
     pub backlog_max: usize,
 }
 
@@ -83,20 +105,23 @@ pub enum Happening {
 }
 
 /// See the module's text.
-pub struct Engine<I> {
+pub struct Engine<S> {
     config: Config,
     now: Nanos,
-    requests: I,
-    /// Parsed by the listener, on its way to a worker: when it gets there.
-    coming: Option<(Nanos, Request)>,
+    requests: S,
+    /// When the next request gets to a worker, once the listener has parsed it.
+    coming_ns: Option<Nanos>,
     /// When the listener is done with what it has.
     listener_free_ns: Nanos,
-    dispatch: LeastLoaded,
+    random: Xoshiro256PlusPlus,
+    front: Option<Front>,
+    dispatch: Box<dyn Dispatch + Send>,
     loads: Vec<Load>,
-    /// How many workers are full.
-    full: usize,
-    /// Not empty only while all workers are full.
     backlog: VecDeque<Request>,
+    /// The first of the backlog was offered and not taken, and no load has fallen since.
+    stuck: bool,
+    /// By worker, if workers steal: the tasks that have not begun, by number of the request.
+    unbegun: Option<Vec<BTreeMap<u64, TaskKey>>>,
     workers: Vec<SimWorker>,
     calendar: Calendar,
     totals: Totals,
@@ -119,6 +144,8 @@ enum Phase {
 #[derive(Clone, Copy)]
 struct Run {
     slice: Slice,
+    /// By how much the timer rings late.
+    late_ns: Nanos,
     started_ns: Nanos,
     /// The sandbox has started and the guest's work begins.
     work_from_ns: Nanos,
@@ -126,43 +153,31 @@ struct Run {
     ends_ns: Nanos,
 }
 
-/// Sums over the whole run, all workers together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Time spent in the requests' own work.
-    pub work_ns: u128,
-    /// Time spent in starting and interrupting.
-    pub overhead_ns: u128,
-    pub started: u64,
-    pub preempted: u64,
-    pub finished: u64,
-    pub refused: u64,
-    /// ∫N dt, N being the number of requests on the workers.
-    pub present_ns: u128,
-    /// Requests on the workers now.
-    present: u64,
-    /// Σ(finished − delivered).
-    stayed_ns: u128,
-    /// Σ service of the finished.
-    served_ns: u128,
-}
-
-impl<I: Iterator<Item = Request>> Engine<I> {
-    /// Everybody idle, at time 0. Requests come in the order of their arrival.
-    pub fn new(config: Config, requests: I) -> Self {
-        let worker = |_| SimWorker {
-            tasks: Worker::new((config.scheduler.build)(&config.params), config.tasks_max),
-            phase: Phase::Idle,
+impl<S: Source> Engine<S> {
+    /// Everybody idle, at time 0.
+    pub fn new(config: Config, requests: S) -> Self {
+        let tenants = shares(&config.tenants, config.workers as u32);
+        let worker = |_| {
+            let mut policy = (config.scheduler.build)(&config.params);
+            policy.set_tenants(0, &tenants);
+            SimWorker {
+                tasks: Worker::new(policy, config.tasks_max),
+                phase: Phase::Idle,
+            }
         };
         let mut engine = Self {
             now: 0,
             requests,
-            coming: None,
+            coming_ns: None,
             listener_free_ns: 0,
-            dispatch: LeastLoaded::default(),
+            random: Xoshiro256PlusPlus::seed_from_u64(OWN_SEED),
+            front: Front::new(config.front, config.workers, &config.tenants),
+            dispatch: (config.dispatcher.build)(&config.dispatch_params),
             loads: vec![Load::default(); config.workers],
-            full: 0,
             backlog: VecDeque::new(),
+            stuck: false,
+            unbegun: (config.dispatcher.name == Stealing::NAME)
+                .then(|| vec![BTreeMap::new(); config.workers]),
             workers: (0..config.workers).map(worker).collect(),
             calendar: Calendar::new(config.workers),
             totals: Totals::default(),
@@ -184,25 +199,35 @@ impl<I: Iterator<Item = Request>> Engine<I> {
 
     /// Goes to the next thing that happens. `None`: no more requests come, and all are done.
     pub fn step(&mut self) -> Option<Happening> {
-        if self.full < self.workers.len()
-            && let Some(request) = self.backlog.pop_front()
+        if !self.stuck
+            && let Some(&request) = self.backlog.front()
         {
-            return Some(self.deliver(request));
+            match self.choose(&request) {
+                Choice::Worker(worker) => {
+                    self.backlog.pop_front();
+                    return Some(self.deliver(worker, request));
+                }
+                Choice::Hold | Choice::Refuse => self.stuck = true,
+            }
         }
         loop {
-            match (self.calendar.first(), self.coming) {
-                (Some((at_ns, worker)), coming)
-                    if coming.is_none_or(|(comes_ns, _)| at_ns <= comes_ns) =>
+            match (self.calendar.first(), self.coming_ns) {
+                (Some((at_ns, worker)), coming_ns)
+                    if coming_ns.is_none_or(|comes_ns| at_ns <= comes_ns) =>
                 {
                     self.advance(at_ns);
                     if let Some(happening) = self.act(worker) {
                         return Some(happening);
                     }
                 }
-                (_, Some((comes_ns, request))) => {
+                (_, Some(comes_ns)) => {
                     self.advance(comes_ns);
+                    let request = self.requests.take();
+                    self.totals.arrived += 1;
+                    self.listener_free_ns = comes_ns;
+                    let happening = self.arrive(request);
                     self.listen();
-                    return Some(self.deliver(request));
+                    return Some(happening);
                 }
                 (_, None) => return None,
             }
@@ -210,7 +235,6 @@ impl<I: Iterator<Item = Request>> Engine<I> {
     }
 
     /// The work that the workers still have to do, without overhead.
-    #[cfg(test)]
     pub fn unfinished_ns(&mut self) -> Nanos {
         let now = self.now;
         let left = self.workers.iter_mut().map(|worker| {
@@ -228,6 +252,16 @@ impl<I: Iterator<Item = Request>> Engine<I> {
         left.sum()
     }
 
+    /// What the dispatcher knows of the workers.
+    pub fn loads(&self) -> &[Load] {
+        &self.loads
+    }
+
+    /// Whether admission has all its capacity back.
+    pub fn is_front_idle(&self) -> bool {
+        self.front.as_ref().is_none_or(Front::is_idle)
+    }
+
     fn advance(&mut self, to_ns: Nanos) {
         debug_assert!(to_ns >= self.now);
         let elapsed_ns = u128::from(to_ns - self.now);
@@ -235,52 +269,135 @@ impl<I: Iterator<Item = Request>> Engine<I> {
         self.now = to_ns;
     }
 
-    /// Takes the next request up.
+    /// Looks when the next request gets through the listener. Whoever comes later than now cannot go before one that the
+    /// listener has begun with, so this may be asked again whenever the source may have changed its mind.
     fn listen(&mut self) {
-        self.coming = self.requests.next().map(|request| {
-            let from_ns = self.listener_free_ns.max(request.arrival.arrival_ns);
-            self.listener_free_ns = from_ns + self.config.costs.dispatch_ns;
-            (self.listener_free_ns, request)
-        });
+        let arrives_ns = self.requests.peek_ns();
+        self.coming_ns = arrives_ns
+            .map(|at_ns| self.listener_free_ns.max(at_ns) + self.config.costs.dispatch_ns);
     }
 
-    fn deliver(&mut self, request: Request) -> Happening {
-        let Some(index) = self.dispatch.choose(&self.loads) else {
-            if self.backlog.len() < self.config.backlog_max {
-                self.backlog.push_back(request);
-                return Happening::Held { request };
-            }
-            self.totals.refused += 1;
-            return Happening::Refused { request };
-        };
+    /// The listener is done with a request.
+    fn arrive(&mut self, mut request: Request) -> Happening {
         let now = self.now;
-        let worker = &mut self.workers[index];
+        if let Some(front) = &mut self.front
+            && !front.admit(now, &mut request)
+        {
+            return self.refuse(request);
+        }
+        // Who came before goes first.
+        let choice = match self.backlog.is_empty() {
+            true => self.choose(&request),
+            false => Choice::Hold,
+        };
+        if let Choice::Worker(worker) = choice {
+            return self.deliver(worker, request);
+        }
+        if self.backlog.len() < self.config.backlog_max {
+            self.stuck |= self.backlog.is_empty();
+            self.backlog.push_back(request);
+            return Happening::Held { request };
+        }
+        if let Some(front) = &mut self.front {
+            front.ended(now, &request, 0);
+        }
+        self.refuse(request)
+    }
+
+    fn refuse(&mut self, request: Request) -> Happening {
+        self.totals.refused += 1;
+        self.requests.ended(self.now, &request);
+        Happening::Refused { request }
+    }
+
+    fn choose(&mut self, request: &Request) -> Choice {
+        let offer = Offer {
+            expected_ns: request.arrival.expected_ns,
+            newcomer: newcomer(self.config.scheduler, &request.arrival),
+            random: self.random.random(),
+        };
+        self.dispatch.dispatch(&offer, &self.loads)
+    }
+
+    fn deliver(&mut self, index: usize, request: Request) -> Happening {
         let job = Job {
             request,
-            delivered_ns: now,
+            delivered_ns: self.now,
             remaining_ns: request.service_ns,
             held_ns: 0,
         };
-        let taken = worker.tasks.arrive(now, request.arrival, job);
-        assert!(taken.is_ok(), "the dispatcher chose a full worker");
         self.totals.present += 1;
-        self.loads[index].outstanding += 1;
-        self.loads[index].full = worker.tasks.free_slots() == 0;
-        self.full += usize::from(self.loads[index].full);
+        self.give(index, job);
+        self.relieve(index);
+        Happening::Delivered {
+            worker: index,
+            request,
+        }
+    }
+
+    /// A worker gets a request that has not begun.
+    fn give(&mut self, index: usize, job: Job) {
+        let now = self.now;
+        let arrival = job.request.arrival;
+        let worker = &mut self.workers[index];
+        let key = worker.tasks.arrive(now, arrival, job);
+        let key = key.expect("the dispatcher chose a full worker");
+        if let Some(unbegun) = &mut self.unbegun {
+            unbegun[index].insert(arrival.seq, key);
+        }
+        let load = &mut self.loads[index];
+        load.outstanding += 1;
+        load.queued += 1;
+        load.work_ns = load.work_ns.saturating_add(arrival.expected_ns);
+        load.full = worker.tasks.free_slots() == 0;
         match &mut worker.phase {
             Phase::Idle => self.turn(index),
             Phase::Switching => {}
             Phase::Running(run) => {
-                let newcomer = newcomer(self.config.scheduler, &request.arrival);
+                let newcomer = newcomer(self.config.scheduler, &arrival);
                 let alarm = run.slice.alarm_on_arrival(run.started_ns, now, newcomer);
                 run.arm(alarm);
                 self.calendar.set(index, Some(run.ends_ns));
             }
         }
-        Happening::Delivered {
-            worker: index,
-            request,
+    }
+
+    /// A request has left a worker.
+    fn unload(&mut self, index: usize, request: &Request) {
+        let load = &mut self.loads[index];
+        load.outstanding -= 1;
+        load.work_ns = load.work_ns.saturating_sub(request.arrival.expected_ns);
+        load.full = false;
+        self.stuck = false;
+    }
+
+    /// Where workers steal, somebody idle takes what has not begun at this one.
+    fn relieve(&mut self, index: usize) {
+        if self.unbegun.is_none() || self.loads[index].queued == 0 {
+            return;
         }
+        let idle = self.loads.iter().position(|load| load.outstanding == 0);
+        if let Some(thief) = idle {
+            self.steal(thief);
+        }
+    }
+
+    /// A worker without work takes some from another one. `true`: it has some now.
+    fn steal(&mut self, thief: usize) -> bool {
+        let Some(unbegun) = &mut self.unbegun else {
+            return false;
+        };
+        let Some(victim) = self.dispatch.steal(thief, &self.loads) else {
+            return false;
+        };
+        let (_, key) = unbegun[victim].pop_last().expect("somebody waits there");
+        let taken = self.workers[victim].tasks.cancel(self.now, key);
+        let job = taken.expect("who has not begun can be taken").job;
+        self.loads[victim].queued -= 1;
+        self.unload(victim, &job.request);
+        self.totals.stolen += 1;
+        self.give(thief, job);
+        true
     }
 
     /// Does what a worker has to do now.
@@ -299,16 +416,32 @@ impl<I: Iterator<Item = Request>> Engine<I> {
         let worker = &mut self.workers[index];
         let Turn::Run { slice, first } = worker.tasks.turn(now) else {
             worker.phase = Phase::Idle;
+            self.loads[index].preempted_by = Arrivals::Nobody;
             self.calendar.set(index, None);
+            self.steal(index);
             return;
+        };
+        self.loads[index].preempted_by = slice.preempted_by;
+        let late_ns = match self.config.costs.timer_jitter_ns {
+            0 => 0,
+            most_ns => self.random.random_range(0..=most_ns),
         };
         let mut work_from_ns = now;
         if first {
             self.totals.started += 1;
             work_from_ns += self.config.costs.start_ns;
+            self.loads[index].queued -= 1;
+            let request = worker.tasks.job_mut(slice.task).request;
+            if let Some(unbegun) = &mut self.unbegun {
+                unbegun[index].remove(&request.arrival.seq);
+            }
+            if let Some(front) = &mut self.front {
+                front.started(now, &request);
+            }
         }
         let mut run = Run {
             slice,
+            late_ns,
             started_ns: now,
             work_from_ns,
             ends_ns: work_from_ns + worker.tasks.job_mut(slice.task).remaining_ns,
@@ -335,14 +468,17 @@ impl<I: Iterator<Item = Request>> Engine<I> {
         }
         let ended = worker.tasks.ended(now, SliceEnd::Finished);
         let job = ended.expect("a finished task ends").job;
-        self.loads[index].outstanding -= 1;
-        self.full -= usize::from(self.loads[index].full);
-        self.loads[index].full = false;
+        self.unload(index, &job.request);
+        if let Some(front) = &mut self.front {
+            front.ended(now, &job.request, job.held_ns);
+        }
         self.totals.present -= 1;
         self.totals.finished += 1;
         self.totals.stayed_ns += u128::from(now - job.delivered_ns);
         self.totals.served_ns += u128::from(job.request.service_ns);
         self.turn(index);
+        self.requests.ended(now, &job.request);
+        self.listen();
         Happening::Finished { worker: index, job }
     }
 
@@ -351,6 +487,7 @@ impl<I: Iterator<Item = Request>> Engine<I> {
         self.totals.preempted += 1;
         self.totals.overhead_ns += u128::from(preempt_ns);
         self.workers[index].phase = Phase::Switching;
+        self.loads[index].preempted_by = Arrivals::Nobody;
         self.calendar.set(index, Some(self.now + preempt_ns));
     }
 }
@@ -377,25 +514,8 @@ impl Run {
     /// The timer will ring; a sandbox that is starting is let start.
     fn arm(&mut self, alarm_ns: Option<Nanos>) {
         if let Some(alarm_ns) = alarm_ns {
-            self.ends_ns = self.ends_ns.min(alarm_ns.max(self.work_from_ns));
+            let rings_ns = alarm_ns.saturating_add(self.late_ns);
+            self.ends_ns = self.ends_ns.min(rings_ns.max(self.work_from_ns));
         }
-    }
-}
-
-impl Totals {
-    /// Checks what is true of every run that went from idle to idle, exactly.
-    pub fn audit(&self, requests: u64, costs: &Costs) {
-        assert_eq!(self.finished + self.refused, requests, "one end each");
-        assert_eq!(self.started, self.finished, "one start each");
-        assert_eq!(self.present, 0, "nobody is left");
-        assert_eq!(self.present_ns, self.stayed_ns, "Little's law");
-        assert_eq!(self.work_ns, self.served_ns, "work is conserved");
-        let starts_ns = u128::from(self.started) * u128::from(costs.start_ns);
-        let switches_ns = u128::from(self.preempted) * u128::from(costs.preempt_ns);
-        assert_eq!(
-            self.overhead_ns,
-            starts_ns + switches_ns,
-            "costs are charged"
-        );
     }
 }

@@ -6,118 +6,58 @@
 //!
 //! | file | subject |
 //! | --- | --- |
+//! | [`args`] | the command line |
 //! | [`engine`] | the machine: listener, workers, timers |
 //! | [`calendar`] | when each worker is next to be looked at |
-//! | [`workload`] | how long requests take |
-//! | [`arrivals`] | when they come |
-//! | [`report`] | what is measured, and its table and JSON |
+//! | [`service`], [`measured`] | laws of service times, and measured ones |
+//! | [`workload`] | mixes of them, by their names in the literature |
+//! | [`arrivals`], [`source`] | when requests come |
+//! | [`trace`], [`azure`], [`csv`] | requests that were recorded |
+//! | [`front`] | estimates that are learnt, and admission |
+//! | [`tenants`], [`scenario`] | who asks for what |
+//! | [`run`], [`totals`], [`report`] | one simulation, what is measured in it, and its table and JSON |
+//! | [`compare`], [`parallel`], [`progress`] | many simulations |
+//! | [`validate`] | the simulator against queueing theory |
 
+mod args;
 mod arrivals;
+mod azure;
 mod calendar;
+mod compare;
+mod csv;
 mod engine;
+mod front;
+mod measured;
+mod parallel;
+mod progress;
 mod report;
+mod run;
+mod scenario;
+mod service;
+mod source;
+mod tenants;
 #[cfg(test)]
 mod tests;
+mod totals;
+mod trace;
+mod validate;
 mod workload;
 
 use std::io::{self, Write};
 
-use clap::{Parser, builder::PossibleValuesParser};
-use sched::{Nanos, Params, Scheduler, UnknownScheduler};
-
-use arrivals::{Arrivals, Process};
-use engine::{Config, Costs, Engine, Happening};
-use report::{Report, Setting, Tally};
-use workload::{NAMED, Workload, parse_us};
-
-/// How many workers can be simulated.
-const WORKERS_MAX: u64 = 1_024;
-
-/// What a deadline is by default: so many times the class's mean service.
-const DEADLINE_SERVICES: u64 = 10;
-
-/// Simulate a scheduler under load, on virtual time
-#[derive(Clone, Debug, Parser)]
-pub struct Args {
-    /// How long requests take: a name (see --list), fixed:US, exp:US, bimodal:P:US,P:US or mix:P:US,…
-    #[arg(long, default_value = "wasm-edge", value_parser = Workload::parse, value_name = "NAME|FORMULA")]
-    workload: Workload,
-
-    /// The policy of the workers
-    #[arg(long, default_value = "rr", value_parser = PossibleValuesParser::new(Scheduler::names()))]
-    scheduler: String,
-
-    /// How long a request is left in peace once it runs
-    #[arg(long = "quantum-us", default_value = "100", value_parser = parse_us, value_name = "US")]
-    quantum_ns: Nanos,
-
-    /// Whether running requests may be interrupted
-    #[arg(long, default_value = "on", value_parser = PossibleValuesParser::new(["on", "off"]))]
-    preemption: String,
-
-    /// The number of workers
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
-    workers: u64,
-
-    /// The load, as a fraction of what the workers could do without any overhead
-    #[arg(long, default_value = "0.8", value_parser = parse_load)]
-    load: f64,
-
-    /// When requests come
-    #[arg(long, value_enum, default_value_t = Process::Poisson)]
-    arrivals: Process,
-
-    /// The number of requests
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    requests: u64,
-
-    /// How many of them, the first, are not measured
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=99), value_name = "PERCENT")]
-    warmup_percent: u64,
-
-    /// What all randomness comes from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-
-    /// The listener's time per request
-    #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
-    dispatch_ns: Nanos,
-
-    /// A worker's time to start a sandbox
-    #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
-    start_ns: Nanos,
-
-    /// A worker's time per interruption
-    #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
-    preempt_ns: Nanos,
-
-    /// From arrival to deadline, for all classes [default: ten times the class's mean service]
-    #[arg(long = "deadline-us", value_parser = parse_us, value_name = "US")]
-    deadline_ns: Option<Nanos>,
-
-    /// How many requests a worker takes at a time
-    #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..1 << 31))]
-    tasks_max: u32,
-
-    /// How many requests wait at the dispatcher while all workers are full; beyond, they are refused
-    #[arg(long, default_value_t = 0, value_name = "REQUESTS")]
-    backlog_max: u32,
-
-    /// Print JSON instead of a table
-    #[arg(long)]
-    json: bool,
-
-    /// Print the workloads that have names
-    #[arg(long)]
-    list: bool,
-}
+pub use args::Args;
+use args::{Azure, Command, Convert};
+use progress::Progress;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    /// A scheduler that is not in the table.
-    #[error(transparent)]
-    Scheduler(#[from] UnknownScheduler),
+    /// What was asked for cannot be simulated, or a file cannot be read.
+    #[error("{0}")]
+    Input(String),
+    /// The simulator does not agree with theory.
+    #[error("{0} of the rows above failed")]
+    Invalid(usize),
     /// The result could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
@@ -129,124 +69,84 @@ pub enum SimError {
 ///
 /// See [`SimError`].
 pub fn run(args: &Args) -> Result<(), SimError> {
+    match &args.command {
+        Some(Command::Validate(asked)) => return validate(asked),
+        Some(Command::Convert(Convert { from })) => return convert(from),
+        None => {}
+    }
     let text = if args.list {
-        list()
+        workload::list()
     } else {
-        let report = simulate(args)?;
-        if args.json {
-            serde_json::to_string_pretty(&report).map_err(io::Error::from)? + "\n"
-        } else {
-            report.table()
-        }
+        simulate(args)?
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    print(&text)
+}
+
+fn simulate(args: &Args) -> Result<String, SimError> {
+    let scenario = args.scenario().map_err(SimError::Input)?;
+    let config = args.config(&scenario).map_err(SimError::Input)?;
+    let run = args.run(&scenario);
+    let estimates = args.estimates.to_string();
+    let Some((contestants, loads)) = args.comparison(&config) else {
+        let progress = Progress::new(run.requests);
+        let report = run::simulate(&scenario, &config, &estimates, run, &progress);
+        return match args.json {
+            true => json(&report),
+            false => Ok(report.table()),
+        };
+    };
+    let reports = compare::compare(&scenario, &config, &contestants, &loads, &estimates, run);
+    match args.json {
+        true => json(&reports),
+        false => Ok(compare::table(&reports, config.params.quantum_ns)),
+    }
+}
+
+fn validate(asked: &args::Validate) -> Result<(), SimError> {
+    let rows = validate::validate(asked.seed, asked.filter.as_deref());
+    if rows.is_empty() {
+        return Err(SimError::Input("no row has that in its name".into()));
+    }
+    print(&match asked.json {
+        true => json(&rows)?,
+        false => validate::table(&rows),
+    })?;
+    match rows.iter().filter(|row| !row.holds()).count() {
+        0 => Ok(()),
+        failed => Err(SimError::Invalid(failed)),
+    }
+}
+
+fn convert(from: &Azure) -> Result<(), SimError> {
+    let out = &mut io::stdout().lock();
+    let converted = match from {
+        Azure::Azure2021 { file } => {
+            trace::open(file).and_then(|lines| azure::convert_2021(lines, out))
+        }
+        Azure::Azure2019(asked) => convert_2019(asked, out),
+    };
+    converted.map_err(SimError::Input)
+}
+
+fn convert_2019(asked: &args::Azure2019, out: &mut dyn Write) -> Result<(), String> {
+    let invocations = trace::open(&asked.invocations)?;
+    let durations = trace::open(&asked.durations)?;
+    let unknown = azure::convert_2019(invocations, durations, asked.day(), out)?;
+    if unknown > 0 {
+        eprintln!("luge sim: left out {unknown} functions of which no durations are known");
+    }
     Ok(())
 }
 
-fn simulate(args: &Args) -> Result<Report, SimError> {
-    let config = args.config()?;
-    let workload = &args.workload;
-    let rate = args.load * config.workers as f64 / workload.mean_ns();
-    let deadlines_ns = workload.classes.iter().map(|class| {
-        let usual_ns = class.service.mean_ns().saturating_mul(DEADLINE_SERVICES);
-        args.deadline_ns.unwrap_or(usual_ns)
-    });
-    let arrivals = Arrivals::new(
-        workload,
-        args.arrivals,
-        rate,
-        deadlines_ns.collect(),
-        args.seed,
-    );
-    let mut engine = Engine::new(config, arrivals.take(args.requests as usize));
-
-    let warmup = args.warmup();
-    let mut tallies = vec![Tally::default(); workload.classes.len()];
-    while let Some(happening) = engine.step() {
-        if let Happening::Finished { job, .. } = happening
-            && job.request.arrival.seq >= warmup
-        {
-            let class = usize::from(job.request.arrival.route);
-            tallies[class].record(engine.now(), &job);
-        }
-    }
-    engine.totals().audit(args.requests, &config.costs);
-    let setting = args.setting(&config);
-    Ok(Report::new(
-        setting,
-        workload,
-        &tallies,
-        engine.totals(),
-        engine.now(),
-    ))
+fn json(value: &impl serde::Serialize) -> Result<String, SimError> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    Ok(text + "\n")
 }
 
-impl Args {
-    fn config(&self) -> Result<Config, SimError> {
-        Ok(Config {
-            workers: self.workers as usize,
-            scheduler: Scheduler::from_name(&self.scheduler)?,
-            params: Params {
-                quantum_ns: self.quantum_ns,
-                preemption: self.preemption == "on",
-                ..Params::default()
-            },
-            costs: Costs {
-                dispatch_ns: self.dispatch_ns,
-                start_ns: self.start_ns,
-                preempt_ns: self.preempt_ns,
-            },
-            tasks_max: self.tasks_max,
-            backlog_max: self.backlog_max as usize,
-        })
+fn print(text: &str) -> Result<(), SimError> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // A reader that has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-
-    /// The number of requests that are not measured.
-    fn warmup(&self) -> u64 {
-        (u128::from(self.requests) * u128::from(self.warmup_percent) / 100) as u64
-    }
-
-    fn setting(&self, config: &Config) -> Setting {
-        Setting {
-            workload: self.workload.name.clone(),
-            mean_service_ns: self.workload.mean_ns(),
-            service_scv: self.workload.scv(),
-            arrivals: self.arrivals.name(),
-            load: self.load,
-            workers: config.workers,
-            scheduler: config.scheduler.name,
-            quantum_ns: config.params.quantum_ns,
-            preemption: config.params.preemption,
-            dispatch_ns: config.costs.dispatch_ns,
-            start_ns: config.costs.start_ns,
-            preempt_ns: config.costs.preempt_ns,
-            requests: self.requests,
-            warmup_requests: self.warmup(),
-            seed: self.seed,
-        }
-    }
-}
-
-fn list() -> String {
-    let rows = NAMED.iter().map(|named| {
-        let name = named.names[0];
-        let workload = Workload::parse(name).expect("the table is right");
-        let (mean_us, scv) = (workload.mean_ns() / 1e3, workload.scv());
-        format!("{name:<20} {mean_us:>10.4} {scv:>9.3}  {}\n", named.source)
-    });
-    format!("{:<20} {:>10} {:>9}  used by\n", "name", "mean, µs", "C²") + &rows.collect::<String>()
-}
-
-/// A load may exceed 1: that is an overload.
-fn parse_load(text: &str) -> Result<f64, String> {
-    let load = text
-        .parse()
-        .ok()
-        .filter(|load| (0.001..=1_000.0).contains(load));
-    load.ok_or_else(|| format!("{text:?} is not a number from 0.001 to 1000"))
-}
-
-/// A cost is below a second.
-fn cost() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(0..1_000_000_000)
 }

@@ -1,16 +1,21 @@
 //! What a simulation says: histograms per class while it runs, a table or JSON at its end.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use perf::{Histogram, Summary};
 use sched::Nanos;
 use serde::Serialize;
 
-use super::engine::{Job, Totals};
-use super::workload::Workload;
+use super::engine::Job;
+use super::scenario::Scenario;
+use super::totals::Totals;
 
 /// A slowdown is kept in thousandths.
 const SLOWDOWN_SCALE: u64 = 1_000;
+
+/// How many rows a table for people has; JSON has all.
+const ROWS_MAX: usize = 24;
 
 /// The requests of one class, or of all.
 #[derive(Clone, Default)]
@@ -56,28 +61,39 @@ pub struct Report {
     pub overhead: f64,
     pub preemptions: u64,
     pub refused: u64,
-    /// The first row is all classes together.
+    /// The first row is all classes together; the tenants follow if there are several, then the classes likewise.
     pub classes: Vec<Row>,
 }
 
 /// What was simulated.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setting {
     pub workload: String,
     pub mean_service_ns: f64,
     pub service_scv: f64,
-    pub arrivals: &'static str,
-    pub load: f64,
+    pub arrivals: String,
+    /// `null` if the clients decide.
+    pub load: Option<f64>,
     pub workers: usize,
     pub scheduler: &'static str,
     pub quantum_ns: Nanos,
     pub preemption: bool,
+    pub estimates: String,
     pub dispatch_ns: Nanos,
     pub start_ns: Nanos,
     pub preempt_ns: Nanos,
+    pub timer_jitter_ns: Nanos,
     pub requests: u64,
     pub warmup_requests: u64,
     pub seed: u64,
+    pub deadlines: Vec<Deadline>,
+}
+
+/// The time from the arrival of a class's requests to their deadlines.
+#[derive(Clone, Debug, Serialize)]
+pub struct Deadline {
+    pub class: String,
+    pub deadline_ns: Nanos,
 }
 
 /// The requests of one class.
@@ -107,26 +123,45 @@ pub struct Statistics {
     pub max: Option<f64>,
 }
 
+impl Statistics {
+    const HEADS: [&'static str; 7] = ["mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"];
+
+    fn cells(&self, unit: f64) -> [String; 7] {
+        let &Self {
+            mean,
+            p50,
+            p90,
+            p99,
+            p99_9,
+            p99_99,
+            max,
+        } = self;
+        [mean, p50, p90, p99, p99_9, p99_99, max].map(|value| cell(value, unit))
+    }
+
+    fn new(summary: &Summary, scale: u64) -> Self {
+        let scaled = |value: Option<u64>| Some(value? as f64 / scale as f64);
+        Self {
+            mean: summary.mean.map(|mean| mean / scale as f64),
+            p50: scaled(summary.p50),
+            p90: scaled(summary.p90),
+            p99: scaled(summary.p99),
+            p99_9: scaled(summary.p99_9),
+            p99_99: scaled(summary.p99_99),
+            max: scaled(summary.max),
+        }
+    }
+}
+
 impl Report {
-    /// `tallies` has an entry per class of the workload.
+    /// `tallies` has an entry per class of the scenario.
     pub fn new(
         setting: Setting,
-        workload: &Workload,
+        scenario: &Scenario,
         tallies: &[Tally],
         totals: &Totals,
         simulated_ns: Nanos,
     ) -> Self {
-        let mut all = Tally::default();
-        tallies.iter().for_each(|tally| all.merge(tally));
-        let mut classes = vec![Row::new("all", &all)];
-        if tallies.len() > 1 {
-            let names = workload.classes.iter().map(|class| class.name.as_str());
-            classes.extend(
-                names
-                    .zip(tallies)
-                    .map(|(name, tally)| Row::new(name, tally)),
-            );
-        }
         let capacity_ns = simulated_ns as f64 * setting.workers as f64;
         let part = |time_ns: u128| time_ns as f64 / capacity_ns;
         Self {
@@ -135,7 +170,7 @@ impl Report {
             overhead: part(totals.overhead_ns),
             preemptions: totals.preempted,
             refused: totals.refused,
-            classes,
+            classes: rows(scenario, tallies),
             setting,
         }
     }
@@ -148,31 +183,25 @@ impl Report {
             ("queue, µs", 1e3, |row| &row.queue_ns),
             ("slowdown", 1.0, |row| &row.slowdown),
         ];
-        let width = self.classes.iter().map(|row| row.class.chars().count());
+        let shown = &self.classes[..self.classes.len().min(ROWS_MAX)];
+        let width = shown.iter().map(|row| row.class.chars().count());
         let width = width.max().unwrap_or(0).max(11);
         for (title, unit, of) in sections {
-            let mut line = |first: &str, requests: &str, cells: [String; 6]| {
+            let mut line = |first: &str, requests: &str, cells: [String; 7]| {
                 let _infallible = write!(text, "\n{first:<width$} {requests:>12}");
                 for cell in cells {
                     let _infallible = write!(text, " {cell:>11}");
                 }
             };
-            let heads = ["mean", "p50", "p90", "p99", "p99.9", "p99.99"];
-            line(title, "requests", heads.map(String::from));
-            for row in &self.classes {
-                let Statistics {
-                    mean,
-                    p50,
-                    p90,
-                    p99,
-                    p99_9,
-                    p99_99,
-                    max: _,
-                } = *of(row);
-                let cells = [mean, p50, p90, p99, p99_9, p99_99].map(|value| cell(value, unit));
-                line(&row.class, &row.requests.to_string(), cells);
+            line(title, "requests", Statistics::HEADS.map(String::from));
+            for row in shown {
+                line(&row.class, &row.requests.to_string(), of(row).cells(unit));
             }
             text.push('\n');
+        }
+        let left_out = self.classes.len() - shown.len();
+        if left_out > 0 {
+            let _infallible = writeln!(text, "\n{left_out} classes more: see --json");
         }
         text
     }
@@ -183,21 +212,15 @@ impl Report {
         let preemption = if s.preemption { "on" } else { "off" };
         let missed = self.classes.first().map_or(0, |all| all.missed_deadlines);
         format!(
-            "{} (mean {:.3} µs, C² {:.3}), {} arrivals, load {} of {} workers\n\
-             {}, quantum {} µs, preemption {preemption}; costs: dispatch {} ns, start {} ns, preempt {} ns\n\
+            "{}\n{}, quantum {} µs, preemption {preemption}, estimates {}; {}\n{}\n\
              {} requests, {} of them warm-up, seed {}; simulated {:.3} s\n\
              utilisation {:.4}, overhead {:.4}, preemptions {}, refused {}, missed deadlines {missed}\n",
-            s.workload,
-            s.mean_service_ns / 1e3,
-            s.service_scv,
-            s.arrivals,
-            s.load,
-            s.workers,
+            s.asked(),
             s.scheduler,
             us(s.quantum_ns),
-            s.dispatch_ns,
-            s.start_ns,
-            s.preempt_ns,
+            s.estimates,
+            s.costs(),
+            s.deadlines(),
             s.requests,
             s.warmup_requests,
             s.seed,
@@ -208,6 +231,84 @@ impl Report {
             self.refused,
         )
     }
+}
+
+impl Setting {
+    /// What is asked of the server, in a line.
+    pub fn asked(&self) -> String {
+        let load = self
+            .load
+            .map_or("load of the clients' making".into(), |load| {
+                format!("load {load:.4}")
+            });
+        format!(
+            "{} (mean {:.3} µs, C² {:.3}), {} arrivals, {load} of {} workers",
+            self.workload,
+            self.mean_service_ns / 1e3,
+            self.service_scv,
+            self.arrivals,
+            self.workers,
+        )
+    }
+
+    /// What things cost.
+    pub fn costs(&self) -> String {
+        format!(
+            "costs: dispatch {} ns, start {} ns, preempt {} ns, timer late by up to {} ns",
+            self.dispatch_ns, self.start_ns, self.preempt_ns, self.timer_jitter_ns
+        )
+    }
+
+    /// The deadlines: one if all are the same.
+    pub fn deadlines(&self) -> String {
+        let text = |deadline_ns| match deadline_ns {
+            Nanos::MAX => "none".to_owned(),
+            in_ns => format!("{} µs", in_ns as f64 / 1e3),
+        };
+        let distinct: BTreeSet<Nanos> = self.deadlines.iter().map(|d| d.deadline_ns).collect();
+        if distinct.len() <= 1 {
+            return format!(
+                "deadline {}",
+                text(*distinct.first().unwrap_or(&Nanos::MAX))
+            );
+        }
+        let shown = self.deadlines.iter().take(ROWS_MAX);
+        let each: Vec<String> = shown
+            .map(|d| format!("{} {}", d.class, text(d.deadline_ns)))
+            .collect();
+        let more = if self.deadlines.len() > ROWS_MAX {
+            ", …"
+        } else {
+            ""
+        };
+        format!("deadlines: {}{more}", each.join(", "))
+    }
+}
+
+fn rows(scenario: &Scenario, tallies: &[Tally]) -> Vec<Row> {
+    let mut all = Tally::default();
+    tallies.iter().for_each(|tally| all.merge(tally));
+    let mut rows = vec![Row::new("all", &all)];
+    if tallies.len() <= 1 {
+        return rows;
+    }
+    // A tenant of one class has the row of that class.
+    if scenario.tenants.len() > 1 && scenario.tenants.len() < tallies.len() {
+        for (index, name) in scenario.tenants.iter().enumerate() {
+            let mut tenant = Tally::default();
+            let classes = scenario.classes.iter().zip(tallies);
+            let own = classes.filter(|(class, _)| usize::from(class.tenant) == index);
+            own.for_each(|(_, tally)| tenant.merge(tally));
+            rows.push(Row::new(name, &tenant));
+        }
+    }
+    let classes = scenario.classes.iter().zip(tallies);
+    let new = classes.filter(|(class, _)| rows.iter().all(|row| row.class != class.name));
+    let new: Vec<Row> = new
+        .map(|(class, tally)| Row::new(&class.name, tally))
+        .collect();
+    rows.extend(new);
+    rows
 }
 
 impl Row {
@@ -223,21 +324,7 @@ impl Row {
     }
 }
 
-impl Statistics {
-    fn new(summary: &Summary, scale: u64) -> Self {
-        let scaled = |value: Option<u64>| Some(value? as f64 / scale as f64);
-        Self {
-            mean: summary.mean.map(|mean| mean / scale as f64),
-            p50: scaled(summary.p50),
-            p90: scaled(summary.p90),
-            p99: scaled(summary.p99),
-            p99_9: scaled(summary.p99_9),
-            p99_99: scaled(summary.p99_99),
-            max: scaled(summary.max),
-        }
-    }
-}
-
-fn cell(value: Option<f64>, unit: f64) -> String {
+/// A number in a table; `n/a` where the sample is too small to tell.
+pub fn cell(value: Option<f64>, unit: f64) -> String {
     value.map_or_else(|| "n/a".into(), |value| format!("{:.3}", value / unit))
 }

@@ -1,11 +1,12 @@
-//! How long requests take: the distributions by formula, and the mixes of the literature by name.
+//! How long requests take: mixes of classes, by formula or by their names in the literature.
 //!
-//! A workload is a mix of classes, each with its share and its distribution of service times. Services are integer
-//! nanoseconds, at least one. Arrivals are not here: see [`super::arrivals`].
+//! A workload is a mix of classes, each with its share and its law of service times (see [`super::service`]). Arrivals
+//! are not here: see [`super::arrivals`].
 
 use rand::Rng;
-use rand_distr::{Distribution, Exp1};
 use sched::Nanos;
+
+use super::service::Service;
 
 /// A named mix. `spec` is what [`Workload::parse`] understands; `classes` names its parts, or is empty.
 pub struct Named {
@@ -40,15 +41,15 @@ pub static NAMED: &[Named] = &[
     Named { names: &["rocksdb-50"], spec: "bimodal:50:1.5,50:635", classes: GET_SCAN, source: "Perséphone, Skyloft, TQ" },
     Named { names: &["rocksdb-5"], spec: "bimodal:95:1.5,5:635", classes: GET_SCAN, source: "Aspen" },
     Named { names: &["rocksdb-0.5"], spec: "bimodal:99.5:1.5,0.5:635", classes: GET_SCAN, source: "Shinjuku, TQ" },
+    Named { names: &["racksched-exp"], spec: "exp:50", classes: &[], source: "RackSched, Pallas" },
+    Named { names: &["lognormal"], spec: "lognormal:10:1", classes: &[], source: "measured functions, by their shape" },
+    Named { names: &["bounded-pareto"], spec: "pareto:1.3:10:10000", classes: &[], source: "the queueing literature (alpha of 1.1 to 1.5)" },
     Named { names: &["wasm-edge"], spec: "bimodal:99.5:25,0.5:5000", classes: SHORT_LONG, source: "luge: extreme-bimodal on the scale of functions" },
     Named { names: &["wasm-high"], spec: "bimodal:50:50,50:5000", classes: SHORT_LONG, source: "luge: high-bimodal, 50 times as long" },
 ];
 
 const SHORT_LONG: &[&str] = &["short", "long"];
 const GET_SCAN: &[&str] = &["get", "scan"];
-
-/// The longest service time: an hour.
-const SERVICE_MAX_US: f64 = 3_600e6;
 
 /// How many classes a mix may have.
 const CLASSES_MAX: usize = 64;
@@ -71,44 +72,9 @@ pub struct Class {
     pub service: Service,
 }
 
-/// A distribution of service times.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Service {
-    /// Always the same.
-    Fixed(Nanos),
-    /// Exponential with this mean.
-    Exponential(Nanos),
-}
-
-impl Service {
-    pub fn mean_ns(self) -> Nanos {
-        match self {
-            Self::Fixed(service_ns) | Self::Exponential(service_ns) => service_ns,
-        }
-    }
-
-    /// `E[S²]`, in ns².
-    fn second_moment(self) -> f64 {
-        match self {
-            Self::Fixed(service_ns) => (service_ns as f64).powi(2),
-            Self::Exponential(mean_ns) => 2.0 * (mean_ns as f64).powi(2),
-        }
-    }
-
-    fn sample(self, random: &mut impl Rng) -> Nanos {
-        match self {
-            Self::Fixed(service_ns) => service_ns,
-            Self::Exponential(mean_ns) => {
-                let unit: f64 = Exp1.sample(random);
-                ((unit * mean_ns as f64).round() as Nanos).max(1)
-            }
-        }
-    }
-}
-
 impl Workload {
-    /// Understands a name of [`NAMED`] or a formula: `fixed:US`, `exp:US`, `bimodal:P:US,P:US`, `mix:P:US,…`. Shares
-    /// need not sum to 100.
+    /// Understands a name of [`NAMED`], a law of [`Service`], or a mix of them: `mix:SHARE:LAW,…`, `bimodal` being
+    /// another word for `mix`. Shares need not sum to 100.
     ///
     /// # Errors
     ///
@@ -116,20 +82,17 @@ impl Workload {
     pub fn parse(text: &str) -> Result<Self, String> {
         let named = NAMED.iter().find(|named| named.names.contains(&text));
         let spec = named.map_or(text, |named| named.spec);
-        let (kind, rest) = spec.split_once(':').ok_or_else(|| unknown(text))?;
-        let parts = match kind {
-            "fixed" => vec![(1.0, Service::Fixed(parse_service(rest)?))],
-            "exp" => vec![(1.0, Service::Exponential(parse_service(rest)?))],
-            "bimodal" | "mix" => parse_mix(rest)?,
-            _ => return Err(unknown(text)),
+        let parts = match spec.split_once(':') {
+            None => return Err(unknown(text)),
+            Some(("bimodal" | "mix", rest)) => parse_mix(rest)?,
+            Some(_) => vec![(1.0, Service::parse(spec).map_err(|why| hint(&why))?)],
         };
         let total: f64 = parts.iter().map(|(share, _)| share).sum();
         let names = named.map_or(&[][..], |named| named.classes);
         let classes = parts.into_iter().enumerate().map(|(i, (share, service))| {
-            let in_us = service.mean_ns() as f64 / 1e3;
             let name = names
                 .get(i)
-                .map_or_else(|| format!("{in_us} µs"), |&name| name.into());
+                .map_or_else(|| service.to_string(), |&name| name.into());
             let share = share / total;
             Class {
                 name,
@@ -145,12 +108,17 @@ impl Workload {
 
     /// `E[S]`, in ns.
     pub fn mean_ns(&self) -> f64 {
-        self.expect(|service| service.mean_ns() as f64)
+        self.expect(|service| service.moment(1))
+    }
+
+    /// `E[S²]`, in ns².
+    pub fn second_moment(&self) -> f64 {
+        self.expect(|service| service.moment(2))
     }
 
     /// `C² = Var(S)/E[S]²`, the squared coefficient of variation.
     pub fn scv(&self) -> f64 {
-        self.expect(Service::second_moment) / self.mean_ns().powi(2) - 1.0
+        self.second_moment() / self.mean_ns().powi(2) - 1.0
     }
 
     /// Draws the class (as an index) and the service time of a request.
@@ -170,29 +138,10 @@ impl Workload {
         (class as u16, self.classes[class].service.sample(random))
     }
 
-    fn expect(&self, of: impl Fn(Service) -> f64) -> f64 {
+    fn expect(&self, of: impl Fn(&Service) -> f64) -> f64 {
         let classes = self.classes.iter();
-        classes.map(|class| class.share * of(class.service)).sum()
+        classes.map(|class| class.share * of(&class.service)).sum()
     }
-}
-
-/// Understands a positive number of microseconds, to the nanosecond.
-///
-/// # Errors
-///
-/// A sentence that says what would be right.
-pub fn parse_us(text: &str) -> Result<Nanos, String> {
-    let in_us = text
-        .parse()
-        .ok()
-        .filter(|us| (0.001..=SERVICE_MAX_US).contains(us));
-    let in_us: f64 = in_us
-        .ok_or_else(|| format!("{text:?} is not a number of microseconds from 0.001 to an hour"))?;
-    Ok((in_us * 1e3).round() as Nanos)
-}
-
-fn parse_service(text: &str) -> Result<Nanos, String> {
-    parse_us(text)
 }
 
 fn parse_mix(text: &str) -> Result<Vec<(f64, Service)>, String> {
@@ -203,24 +152,44 @@ fn parse_mix(text: &str) -> Result<Vec<(f64, Service)>, String> {
     })
 }
 
-/// `P:US`.
+/// `SHARE:LAW`.
 fn parse_part(text: &str) -> Result<(f64, Service), String> {
-    let wanted = || format!("{text:?} is not SHARE:MICROSECONDS");
-    let (share, service) = text.split_once(':').ok_or_else(wanted)?;
+    let wanted = || format!("{text:?} is not SHARE:MICROSECONDS or SHARE:LAW");
+    let (share, law) = text.split_once(':').ok_or_else(wanted)?;
     let share = share
         .parse()
         .ok()
         .filter(|share| (1e-6..=1e6).contains(share));
-    Ok((
-        share.ok_or_else(wanted)?,
-        Service::Fixed(parse_service(service)?),
-    ))
+    Ok((share.ok_or_else(wanted)?, Service::parse(law)?))
+}
+
+fn hint(why: &str) -> String {
+    format!("{why}; or mix:SHARE:LAW,… or a name (--list)")
 }
 
 fn unknown(text: &str) -> String {
     let names: Vec<&str> = NAMED.iter().map(|named| named.names[0]).collect();
     format!(
-        "unknown workload {text:?}, expected fixed:US, exp:US, bimodal:P:US,P:US, mix:P:US,… or one of {}",
+        "unknown workload {text:?}, expected fixed:US, exp:US, lognormal:US:SIGMA, pareto:ALPHA:LOW_US:HIGH_US, \
+         hist:FILE, bimodal:SHARE:LAW,SHARE:LAW, mix:SHARE:LAW,… or one of {}",
         names.join(", ")
     )
+}
+
+/// The table of [`NAMED`] for people.
+pub fn list() -> String {
+    let rows = NAMED.iter().map(|named| {
+        let name = named.names[0];
+        let workload = Workload::parse(name).expect("the table is right");
+        let (mean_us, scv) = (workload.mean_ns() / 1e3, workload.scv());
+        format!(
+            "{name:<20} {mean_us:>10.4} {scv:>9.3}  {:<44} {}\n",
+            named.spec, named.source
+        )
+    });
+    let head = format!(
+        "{:<20} {:>10} {:>9}  {:<44} used by\n",
+        "name", "mean, µs", "C²", "is"
+    );
+    head + &rows.collect::<String>()
 }

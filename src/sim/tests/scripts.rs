@@ -1,6 +1,8 @@
 //! Small runs that can be followed by hand: when the timer is armed, what is charged to whom, who goes where.
 
 use super::{Config, Costs, Nanos, Request, config, ends, run};
+use crate::sim::engine::{Engine, Happening};
+use crate::sim::source::Open;
 use crate::worker::Arrival;
 
 /// Requests as (arrival, service, deadline).
@@ -20,7 +22,7 @@ fn scripted(rows: &[(Nanos, Nanos, Nanos)]) -> Vec<Request> {
 }
 
 /// `expected` is who finishes when, in that order.
-fn check(config: Config, rows: &[(Nanos, Nanos, Nanos)], expected: &[(u64, Nanos)]) {
+fn check(config: &Config, rows: &[(Nanos, Nanos, Nanos)], expected: &[(u64, Nanos)]) {
     assert_eq!(ends(&run(config, scripted(rows))), expected, "{config:?}");
 }
 
@@ -29,6 +31,7 @@ fn costing(mut config: Config, dispatch_ns: Nanos, start_ns: Nanos, preempt_ns: 
         dispatch_ns,
         start_ns,
         preempt_ns,
+        timer_jitter_ns: 0,
     };
     config
 }
@@ -37,32 +40,32 @@ fn costing(mut config: Config, dispatch_ns: Nanos, start_ns: Nanos, preempt_ns: 
 fn round_robin_interrupts_when_somebody_comes_but_not_before_the_quantum() {
     let rr = config(1, "rr", 10);
     // Alone: no interruption. One comes after the quantum: at once.
-    check(rr, &[(0, 100, 0), (25, 5, 0)], &[(1, 30), (0, 105)]);
+    check(&rr, &[(0, 100, 0), (25, 5, 0)], &[(1, 30), (0, 105)]);
     // One comes within the quantum: at its end.
-    check(rr, &[(0, 100, 0), (4, 5, 0)], &[(1, 15), (0, 105)]);
+    check(&rr, &[(0, 100, 0), (4, 5, 0)], &[(1, 15), (0, 105)]);
     // Two wait: the timer is armed from the start of each slice.
-    check(rr, &[(0, 15, 0), (0, 15, 0)], &[(0, 25), (1, 30)]);
+    check(&rr, &[(0, 15, 0), (0, 15, 0)], &[(0, 25), (1, 30)]);
     // Who ends just when the timer rings has ended.
-    check(rr, &[(0, 10, 0), (0, 10, 0)], &[(0, 10), (1, 20)]);
+    check(&rr, &[(0, 10, 0), (0, 10, 0)], &[(0, 10), (1, 20)]);
     // Who comes during a slice goes before the one who is interrupted at its end.
     check(
-        rr,
+        &rr,
         &[(0, 20, 0), (1, 20, 0), (15, 5, 0)],
         &[(0, 30), (2, 35), (1, 45)],
     );
-    let mut off = rr;
+    let mut off = rr.clone();
     off.params.preemption = false;
-    check(off, &[(0, 100, 0), (25, 5, 0)], &[(0, 100), (1, 105)]);
+    check(&off, &[(0, 100, 0), (25, 5, 0)], &[(0, 100), (1, 105)]);
 }
 
 #[test]
 fn edf_interrupts_for_an_earlier_deadline_only() {
     let edf = config(1, "edf", 10);
-    check(edf, &[(0, 100, 500), (25, 5, 400)], &[(1, 30), (0, 105)]);
-    check(edf, &[(0, 100, 500), (4, 5, 400)], &[(1, 15), (0, 105)]);
-    check(edf, &[(0, 100, 500), (25, 5, 500)], &[(0, 100), (1, 105)]);
+    check(&edf, &[(0, 100, 500), (25, 5, 400)], &[(1, 30), (0, 105)]);
+    check(&edf, &[(0, 100, 500), (4, 5, 400)], &[(1, 15), (0, 105)]);
+    check(&edf, &[(0, 100, 500), (25, 5, 500)], &[(0, 100), (1, 105)]);
     check(
-        edf,
+        &edf,
         &[(0, 100, 500), (25, 5, 600), (26, 5, 550)],
         &[(0, 100), (2, 105), (1, 110)],
     );
@@ -73,23 +76,23 @@ fn costs_are_charged_where_they_arise() {
     let rows = [(0, 100, 0), (25, 5, 0)];
     // Each interruption takes the worker 3: the newcomer begins at 28.
     check(
-        costing(config(1, "rr", 10), 0, 0, 3),
+        &costing(config(1, "rr", 10), 0, 0, 3),
         &rows,
         &[(1, 33), (0, 108)],
     );
     // Each sandbox takes 7 to start, once: 0 to 7, and 25 to 32. The second is interrupted at 35, and goes on at 45.
     check(
-        costing(config(1, "rr", 10), 0, 7, 0),
+        &costing(config(1, "rr", 10), 0, 7, 0),
         &rows,
         &[(1, 47), (0, 119)],
     );
     // A start is not interrupted, even if it takes longer than the quantum.
     let slow = costing(config(1, "rr", 10), 0, 50, 0);
-    check(slow, &[(0, 20, 0), (1, 5, 0)], &[(1, 115), (0, 125)]);
+    check(&slow, &[(0, 20, 0), (1, 5, 0)], &[(1, 115), (0, 125)]);
     // The listener takes them one at a time.
     let listener = costing(config(4, "fifo", 1), 5, 0, 0);
     check(
-        listener,
+        &listener,
         &[(0, 1, 0), (0, 1, 0), (20, 1, 0)],
         &[(0, 6), (1, 11), (2, 26)],
     );
@@ -99,10 +102,10 @@ fn costs_are_charged_where_they_arise() {
 fn a_request_goes_to_the_least_loaded() {
     let fifo = config(2, "fifo", 1);
     let rows = [(0, 100, 0), (0, 10, 0), (5, 10, 0), (6, 10, 0)];
-    check(fifo, &rows, &[(1, 10), (3, 20), (0, 100), (2, 110)]);
+    check(&fifo, &rows, &[(1, 10), (3, 20), (0, 100), (2, 110)]);
     // Those who are done do not count.
     let rows = [(0, 1, 0), (0, 100, 0), (2, 1, 0), (5, 1, 0)];
-    check(fifo, &rows, &[(0, 1), (2, 3), (3, 6), (1, 100)]);
+    check(&fifo, &rows, &[(0, 1), (2, 3), (3, 6), (1, 100)]);
 }
 
 #[test]
@@ -110,12 +113,38 @@ fn what_the_workers_cannot_take_waits_or_is_refused() {
     let mut fifo = config(2, "fifo", 1);
     fifo.tasks_max = 1;
     let rows = [(0, 10, 0), (0, 20, 0), (1, 7, 0), (2, 7, 0), (30, 7, 0)];
-    check(fifo, &rows, &[(0, 10), (1, 20), (4, 37)]);
+    check(&fifo, &rows, &[(0, 10), (1, 20), (4, 37)]);
     // Who ends just when somebody comes has made room.
     let rows_at_end = [(0, 10, 0), (0, 20, 0), (10, 7, 0)];
-    check(fifo, &rows_at_end, &[(0, 10), (2, 17), (1, 20)]);
+    check(&fifo, &rows_at_end, &[(0, 10), (2, 17), (1, 20)]);
     fifo.backlog_max = 1;
-    check(fifo, &rows, &[(0, 10), (2, 17), (1, 20), (4, 37)]);
+    check(&fifo, &rows, &[(0, 10), (2, 17), (1, 20), (4, 37)]);
     fifo.backlog_max = 2;
-    check(fifo, &rows, &[(0, 10), (2, 17), (1, 20), (3, 24), (4, 37)]);
+    check(&fifo, &rows, &[(0, 10), (2, 17), (1, 20), (3, 24), (4, 37)]);
+}
+
+/// Two take turns: each slice is a quantum long and late by what the timer's jitter allows.
+#[test]
+fn the_timer_rings_late_by_its_jitter() {
+    let mut rr = config(1, "rr", 10_000);
+    rr.costs.timer_jitter_ns = 4_000;
+    let requests = scripted(&[(0, 6_000_000, 0), (0, 6_000_000, 0)]);
+    let mut engine = Engine::new(rr, Open::new(requests.into_iter()));
+    let (mut last_ns, mut late_ns) = (0, Vec::new());
+    while let Some(happening) = engine.step() {
+        if let Happening::Preempted { .. } = happening {
+            late_ns.push(
+                (engine.now() - last_ns)
+                    .checked_sub(10_000)
+                    .expect("never early"),
+            );
+            last_ns = engine.now();
+        }
+    }
+    assert!(
+        late_ns.len() > 900 && late_ns.iter().all(|&late| late <= 4_000),
+        "{late_ns:?}"
+    );
+    let mean_ns = late_ns.iter().sum::<Nanos>() / late_ns.len() as Nanos;
+    assert!((1_800..2_200).contains(&mean_ns), "{mean_ns}");
 }

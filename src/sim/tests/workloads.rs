@@ -1,7 +1,26 @@
 //! Workloads mean what the literature says, and bad ones are refused with a word that helps.
 
-use crate::sim::arrivals::{Arrivals, Process};
-use crate::sim::workload::{NAMED, Workload, parse_us};
+use sched::Nanos;
+
+use crate::sim::arrivals::{Arrivals, Estimate, Process, Stream};
+use crate::sim::service::parse_us;
+use crate::sim::workload::{NAMED, Workload};
+
+fn stream<'a>(workload: &'a Workload, process: &'a Process, rate: f64) -> Stream<'a> {
+    Stream {
+        workload,
+        process,
+        rate,
+        deadlines_ns: vec![7, 9],
+        estimate: Estimate::Mean,
+        tenant: 0,
+        route: 0,
+        from_ns: 0,
+        until_ns: Nanos::MAX,
+        index: 0,
+        seed: 1,
+    }
+}
 
 #[test]
 fn named_workloads_have_the_moments_of_the_literature() {
@@ -55,11 +74,13 @@ fn formulas_and_their_errors() {
     let rows = [
         ("fixed:2.5", Ok(1)),
         ("exp:0.001", Ok(1)),
+        ("lognormal:10:1", Ok(1)),
+        ("mix:80:exp:5,20:pareto:1.5:1:100", Ok(2)),
         ("bimodal:99.5:25,0.5:5000", Ok(2)),
         ("mix:1:1,1:2,2:3", Ok(3)),
         ("mix:1:1", Ok(1)),
         ("fixed", Err("expected fixed:US")),
-        ("weibull:3", Err("unknown workload \"weibull:3\"")),
+        ("weibull:3", Err("unknown law \"weibull:3\"")),
         ("fixed:0", Err("\"0\" is not a number of microseconds")),
         ("exp:-1", Err("\"-1\" is not a number of microseconds")),
         ("exp:NaN", Err("\"NaN\"")),
@@ -92,8 +113,15 @@ fn formulas_and_their_errors() {
 fn samples_are_distributed_as_asked() {
     const COUNT: usize = 200_000;
     let workload = Workload::parse("mix:90:1,10:30").expect("a formula");
-    for (process, scv) in [(Process::Poisson, 1.0), (Process::Deterministic, 0.0)] {
-        let arrivals = Arrivals::new(&workload, process, 1.0 / 333.3, vec![7, 9], 1);
+    // An on-off process makes renewals, hyperexponential between arrivals: 100 ns on, 300 ns off.
+    let rows = [
+        ("poisson", 1.0, 0.01),
+        ("deterministic", 0.0, 0.01),
+        ("onoff:0.1:0.3", on_off_scv(1.0 / 333.3, 100.0, 300.0), 0.02),
+    ];
+    for (process, scv, tolerance) in rows {
+        let process = Process::parse(process).expect("a process");
+        let arrivals = Arrivals::new(stream(&workload, &process, 1.0 / 333.3));
         let requests: Vec<_> = arrivals.take(COUNT).collect();
         let long = requests.iter().filter(|r| r.arrival.route == 1).count() as f64;
         assert!((long / COUNT as f64 - 0.1).abs() < 0.003, "{long}");
@@ -115,15 +143,97 @@ fn samples_are_distributed_as_asked() {
             .collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
-        assert!((mean / 333.3 - 1.0).abs() < 0.01, "{process:?}: {mean}");
+        assert!(
+            (mean / 333.3 - 1.0).abs() < tolerance,
+            "{process:?}: {mean}"
+        );
         if process == Process::Deterministic {
             // What rounding takes from one interval it gives to the next.
             let span_ns = requests[COUNT - 1].arrival.arrival_ns as f64;
             assert!((span_ns - 333.3 * COUNT as f64).abs() < 2.0, "{span_ns}");
         }
         assert!(
-            (variance / mean.powi(2) - scv).abs() < 0.02,
+            (variance / mean.powi(2) - scv).abs() < 0.02 * (1.0 + scv),
             "{process:?}: {variance}"
         );
+    }
+}
+
+/// C² of the times between arrivals of an on-off process, from the moments of its phases: E[X] = 1/λ, and
+/// E[X²] = 2 (1 + σ(off)/…) by first-step analysis.
+fn on_off_scv(rate: f64, on: f64, off: f64) -> f64 {
+    let rate_on = rate * (on + off) / on;
+    let (leave, back) = (1.0 / on, 1.0 / off);
+    // From on: X = D + (0 or Y + X'), D exponential with rate_on + leave, Y exponential with back.
+    let total = rate_on + leave;
+    let again = leave / total;
+    let mean = (1.0 / total + again / back) / (1.0 - again);
+    let second = (2.0 / total.powi(2)
+        + again * (2.0 / back.powi(2) + 2.0 * mean / back + 2.0 / total * (1.0 / back + mean)))
+        / (1.0 - again);
+    second / mean.powi(2) - 1.0
+}
+
+#[test]
+fn a_stream_has_its_time() {
+    let workload = Workload::parse("mix:90:1,10:30").expect("a formula");
+    let mut stream = stream(&workload, &Process::Poisson, 0.01);
+    stream.from_ns = 50_000;
+    stream.until_ns = 60_000;
+    let times: Vec<Nanos> = Arrivals::new(stream)
+        .map(|r| r.arrival.arrival_ns)
+        .collect();
+    assert!((60..140).contains(&times.len()), "{times:?}");
+    assert!(times.is_sorted() && times[0] >= 50_000 && times[times.len() - 1] < 60_000);
+}
+
+#[test]
+fn processes_and_their_errors() {
+    let rows = [
+        ("poisson", ""),
+        ("mmpp:4:100:200", ""),
+        ("closed:3:lognormal:10:1", ""),
+        ("onoff:100:900", ""),
+        ("bursty", "unknown arrivals \"bursty\", expected poisson"),
+        ("poisson:3", "unknown arrivals"),
+        ("onoff:0:1", "\"0\" is not a number of microseconds"),
+        ("mmpp:0:1:1", "\"0\" is not a number above 0"),
+        ("closed:0:5", "\"0\" is not a number of clients"),
+        ("closed:5", "unknown arrivals"),
+        ("closed:5:weibull:1", "unknown law"),
+    ];
+    for (text, part) in rows {
+        let said = Process::parse(text).err().unwrap_or_default();
+        assert!(
+            said.contains(part) && said.is_empty() == part.is_empty(),
+            "{text}: {said}"
+        );
+    }
+}
+
+#[test]
+fn estimates_are_what_was_asked_for() {
+    let workload = Workload::parse("exp:10").expect("a formula");
+    for text in ["mean", "exact", "none", "noisy:0.5"] {
+        let mut stream = stream(&workload, &Process::Poisson, 0.01);
+        stream.estimate = Estimate::parse(text).expect("an estimate");
+        let mut above = 0;
+        for request in Arrivals::new(stream).take(2_000) {
+            let (said, is) = (request.arrival.expected_ns, request.service_ns);
+            match text {
+                "mean" => assert_eq!(said, 10_000),
+                "exact" => assert_eq!(said, is),
+                "none" => assert_eq!(said, 0),
+                _ => above += u64::from(said > is),
+            }
+        }
+        // The median error is none.
+        assert!(
+            text != "noisy:0.5" || (900..1_100).contains(&above),
+            "{above}"
+        );
+    }
+    for text in ["", "noisy", "noisy:0", "noisy:x", "mean:1"] {
+        assert!(Estimate::parse(text).is_err(), "{text}");
     }
 }
