@@ -141,8 +141,8 @@ pub struct Args {
     #[arg(long, default_value_t = DispatchParams::default().bound, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
     dispatch_bound: u32,
 
-    /// When the server has room for a request: none (always), utilisation[:RESERVE_PERCENT] (of execution/deadline),
-    /// demand[:RESERVE_PERCENT] (what reservations carry, too), or delay:TARGET_US:INTERVAL_US
+    /// When the server has room for a request: none (always), utilisation or utilisation:RESERVE_PERCENT (of execution/deadline),
+    /// demand or demand:RESERVE_PERCENT (what reservations carry, too), or delay:TARGET_US:INTERVAL_US
     #[arg(long, default_value = "none", value_parser = Room::parse, value_name = "RULE")]
     admission: Room,
 

@@ -15,9 +15,9 @@
 //! | [`trace`], [`azure`], [`csv`] | requests that were recorded |
 //! | [`front`] | estimates that are learnt, and admission |
 //! | [`tenants`], [`scenario`] | who asks for what |
-//! | [`run`], [`totals`], [`report`] | one simulation, what is measured in it, and its table and JSON |
+//! | [`mod@run`], [`totals`], [`report`] | one simulation, what is measured in it, and its table and JSON |
 //! | [`compare`], [`parallel`], [`progress`] | many simulations |
-//! | [`validate`] | the simulator against queueing theory |
+//! | [`mod@validate`] | the simulator against queueing theory |
 
 mod args;
 mod arrivals;

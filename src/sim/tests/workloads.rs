@@ -159,8 +159,8 @@ fn samples_are_distributed_as_asked() {
     }
 }
 
-/// C² of the times between arrivals of an on-off process, from the moments of its phases: E[X] = 1/λ, and
-/// E[X²] = 2 (1 + σ(off)/…) by first-step analysis.
+/// C² of the times between arrivals of an on-off process, from the moments of its phases: E\[X\] = 1/λ, and
+/// E\[X²\] = 2 (1 + σ(off)/…) by first-step analysis.
 fn on_off_scv(rate: f64, on: f64, off: f64) -> f64 {
     let rate_on = rate * (on + off) / on;
     let (leave, back) = (1.0 / on, 1.0 / off);

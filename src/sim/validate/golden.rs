@@ -97,7 +97,7 @@ fn erlang() -> Values {
     values
 }
 
-/// Workload; E[T] under FIFO, PS, SRPT, SJF; E[T/S] under the same.
+/// Workload; E\[T\] under FIFO, PS, SRPT, SJF; E\[T/S\] under the same.
 #[rustfmt::skip]
 const MG1: [(&str, [&str; 4], [&str; 4]); 9] = [
     ("fixed-1", ["3", "5", "3", "3"], ["3", "5", "3", "3"]),

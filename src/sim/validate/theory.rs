@@ -3,12 +3,12 @@
 //! Times are in any unit, the same within one call; ρ is the load of one server. Notation: λ arrival rate, S service,
 //! T sojourn, W wait.
 
-/// M/M/1: E[T] = E[S]/(1−ρ), for every policy that does not look at sizes.
+/// M/M/1: E\[T\] = E\[S\]/(1−ρ), for every policy that does not look at sizes.
 pub fn mm1_sojourn(load: f64, mean: f64) -> f64 {
     mean / (1.0 - load)
 }
 
-/// M/M/1 under FIFO: T is exponential, so its quantile is −ln(1−q) E[T].
+/// M/M/1 under FIFO: T is exponential, so its quantile is −ln(1−q) E\[T\].
 pub fn mm1_quantile(load: f64, mean: f64, q: f64) -> f64 {
     -(1.0 - q).ln() * mm1_sojourn(load, mean)
 }
@@ -24,7 +24,7 @@ pub fn erlang_c(servers: u32, load: f64) -> f64 {
     blocked / (1.0 - load * (1.0 - blocked))
 }
 
-/// M/M/c: E[W] = C/(cμ − λ).
+/// M/M/c: E\[W\] = C/(cμ − λ).
 pub fn mmc_wait(servers: u32, load: f64, mean: f64) -> f64 {
     erlang_c(servers, load) * mean / (f64::from(servers) * (1.0 - load))
 }
@@ -34,7 +34,7 @@ pub fn mmc_wait_beyond(servers: u32, load: f64, mean: f64, t: f64) -> f64 {
     erlang_c(servers, load) * (-f64::from(servers) * (1.0 - load) / mean * t).exp()
 }
 
-/// Pollaczek and Khinchine: E[W] = λE[S²]/(2(1−ρ)) of M/G/1 under FIFO.
+/// Pollaczek and Khinchine: E\[W\] = λE\[S²\]/(2(1−ρ)) of M/G/1 under FIFO.
 pub fn pollaczek_khinchine(load: f64, mean: f64, second: f64) -> f64 {
     load / mean * second / (2.0 * (1.0 - load))
 }
@@ -69,24 +69,24 @@ impl Atoms {
         load / self.mean() * self.expect(part)
     }
 
-    /// M/G/1 under FIFO: E[T].
+    /// M/G/1 under FIFO: E\[T\].
     pub fn fifo(&self, load: f64) -> f64 {
         self.mean() + pollaczek_khinchine(load, self.mean(), self.second())
     }
 
-    /// M/G/1 under FIFO: E[T/S].
+    /// M/G/1 under FIFO: E\[T/S\].
     pub fn fifo_slowdown(&self, load: f64) -> f64 {
         1.0 + pollaczek_khinchine(load, self.mean(), self.second()) * self.expect(|x| 1.0 / x)
     }
 
-    /// Shortest job first, non-preemptive, ties by arrival: E[W(x)] = λE[S²]/(2(1−ρ(x⁻))(1−ρ(x))) (Phipps 1956).
+    /// Shortest job first, non-preemptive, ties by arrival: E\[W(x)\] = λE\[S²\]/(2(1−ρ(x⁻))(1−ρ(x))) (Phipps 1956).
     pub fn sjf_wait(&self, load: f64, x: f64) -> f64 {
         let shorter = self.load_up_to(load, x, true);
         let upto = self.load_up_to(load, x, false);
         load / self.mean() * self.second() / (2.0 * (1.0 - shorter) * (1.0 - upto))
     }
 
-    /// Shortest remaining processing time, ties by arrival: E[T(x)] (Schrage & Miller 1966, with atoms).
+    /// Shortest remaining processing time, ties by arrival: E\[T(x)\] (Schrage & Miller 1966, with atoms).
     pub fn srpt(&self, load: f64, x: f64) -> f64 {
         let rate = load / self.mean();
         let truncated = self.expect(|size| size.min(x).powi(2));
@@ -102,7 +102,7 @@ impl Atoms {
         wait + residence
     }
 
-    /// Preemptive priority for the short, no account being taken of what has run: E[T(x)].
+    /// Preemptive priority for the short, no account being taken of what has run: E\[T(x)\].
     pub fn priority_preemptive(&self, load: f64, x: f64) -> f64 {
         let rate = load / self.mean();
         let upto_second = self.expect(|size| if size <= x { size * size } else { 0.0 });
@@ -112,7 +112,7 @@ impl Atoms {
     }
 
     /// Processor time per request of round robin with quantum q, if every interruption costs h and somebody always
-    /// waits: E[S] + h E[⌈S/q⌉ − 1].
+    /// waits: E\[S\] + h E\[⌈S/q⌉ − 1\].
     pub fn round_robin_demand(&self, q: f64, h: f64) -> f64 {
         self.mean() + h * self.expect(|x| (x / q - 1e-9).ceil() - 1.0)
     }
@@ -123,12 +123,12 @@ impl Atoms {
     }
 }
 
-/// Processor sharing is insensitive: E[T(x)] = x/(1−ρ) whatever the law.
+/// Processor sharing is insensitive: E\[T(x)\] = x/(1−ρ) whatever the law.
 pub fn processor_sharing(load: f64, x: f64) -> f64 {
     x / (1.0 - load)
 }
 
-/// M/M/1 under SRPT: E[T] and E[T/S], in mean services, by Simpson's rule over E[T(x)] (Schrage & Miller 1966).
+/// M/M/1 under SRPT: E\[T\] and E\[T/S\], in mean services, by Simpson's rule over E\[T(x)\] (Schrage & Miller 1966).
 pub fn mm1_srpt(load: f64) -> (f64, f64) {
     const STEP: f64 = 5e-4;
     const STEPS: usize = 100_000;
@@ -154,7 +154,7 @@ pub fn mm1_srpt(load: f64) -> (f64, f64) {
     (mean, slowdown)
 }
 
-/// GI/M/1 under FIFO: E[T] = E[S]/(1−σ), σ being the root of σ = A*(μ(1−σ)) below 1; `transform` is A*, the Laplace
+/// GI/M/1 under FIFO: E\[T\] = E\[S\]/(1−σ), σ being the root of σ = A*(μ(1−σ)) below 1; `transform` is A*, the Laplace
 /// transform of the times between arrivals (Kleinrock, *Queueing Systems* I, §6.4).
 pub fn gi_m_1(mean: f64, transform: impl Fn(f64) -> f64) -> f64 {
     let mut sigma = 0.5;
@@ -180,7 +180,7 @@ pub fn dealt_transform(rate: f64, n: i32, s: f64) -> f64 {
     (rate / (rate + s)).powi(n)
 }
 
-/// The less loaded of two at random, for many exponential servers: E[T] = Σ ρ^(2^i − 2) for i from 1 on, in mean services
+/// The less loaded of two at random, for many exponential servers: E\[T\] = Σ ρ^(2^i − 2) for i from 1 on, in mean services
 /// (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001).
 pub fn power_of_two(load: f64) -> f64 {
     (1..12).map(|i| load.powi((1 << i) - 2)).sum()
@@ -199,7 +199,7 @@ fn inverse([[a, b], [c, d]]: Matrix) -> Matrix {
     [[part(d), part(-b)], [part(-c), part(a)]]
 }
 
-/// MMPP(2)/M/1: E[T], by matrix geometry (Neuts, *Matrix-Geometric Solutions*, §3.1). Rates and mean times of the two
+/// MMPP(2)/M/1: E\[T\], by matrix geometry (Neuts, *Matrix-Geometric Solutions*, §3.1). Rates and mean times of the two
 /// states.
 pub fn mmpp_m_1(mean: f64, rates: [f64; 2], times_in: [f64; 2]) -> f64 {
     let service = 1.0 / mean;
@@ -270,7 +270,7 @@ pub fn guaranteed_supply(budget: f64, period: f64, t: f64) -> f64 {
     (budget / period * (t - 2.0 * (period - budget))).max(0.0)
 }
 
-/// Two exponential servers with a queue each, arrivals joining the shorter: E[T] in mean services, from the stationary
+/// Two exponential servers with a queue each, arrivals joining the shorter: E\[T\] in mean services, from the stationary
 /// distribution on a square of states, found by iteration. No closed form is known.
 pub fn shortest_of_two(load: f64) -> f64 {
     const SIZE: usize = 60;
