@@ -402,6 +402,7 @@ fn bind(
         body_max_bytes: route.max_body_bytes.unwrap_or(body_max_bytes),
         relative_deadline_ns: route.relative_deadline_us.map(us),
         expected_ns: route.expected_execution_us.map_or(0, us),
+        percentile: route.admissions_percentile,
         content_type: route.http_resp_content_type.clone(),
         cpu_limit_ns: route.cpu_limit_us.map(us),
         deadline_action: route.deadline_action,

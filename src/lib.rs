@@ -8,6 +8,7 @@ pub mod compile;
 pub mod config;
 pub mod demo;
 pub mod deployment;
+pub mod estimates;
 pub mod limits;
 pub mod logging;
 pub mod preemption;

@@ -7,17 +7,18 @@ use crate::cli::{Check, Exit, Format, Serve, print};
 use crate::config::{Examined, LoadOptions, Loaded, Problem, Problems, Spec, examine};
 use crate::deployment::{Deployment, memory_bytes, prepare, stack_bytes};
 use crate::limits::DESCRIPTORS_RESERVED;
-use crate::server::{self, AccessLogTo, Options, Server, StartError};
-use crate::{demo, logging, preemption, tenants};
+use crate::server::{self, AccessLogTo, Drained, Intake, Options, Refused, Server, StartError};
+use crate::{demo, estimates, logging, preemption, tenants};
 use core_affinity::CoreId;
 use listener::Counters;
 use listener_http::Limits;
 use sandbox::{Cache, Compiler};
+use sched::DispatchParams;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Checks a spec and its modules as `serve` would.
 pub fn check(check: &Check) -> Exit {
@@ -116,7 +117,7 @@ pub fn understand(serve: &Serve) -> Result<(Settings, Loaded), Problems> {
     match settings {
         Ok(settings) if examined.problems.0.is_empty() => {
             let spec = &examined.loaded.spec;
-            tenants::check(spec, settings.scheduler, settings.workers)?;
+            tenants::check(spec, &settings)?;
             Ok((settings, examined.loaded))
         }
         settings => {
@@ -144,7 +145,7 @@ pub fn read_module(serve: &Serve, path: &Path) -> std::io::Result<Vec<u8>> {
 fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
     // The demo's own remarks are not its user's to mend.
     let of_spec = loaded.notices.iter().filter(|_| serve.spec.is_some());
-    let of_tenants = tenants::without_effect(&loaded.spec, settings.scheduler);
+    let of_tenants = tenants::without_effect(&loaded.spec, settings);
     for notice in settings.notices.iter().chain(of_spec).chain(&of_tenants) {
         tracing::info!("{notice}");
     }
@@ -166,7 +167,7 @@ fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
     match Server::start(deployment, options) {
         Ok(server) => {
             announce(serve, settings, &server, routes);
-            until_drained(server, signals)
+            until_drained(server, signals, settings)
         }
         Err(error) => {
             tracing::error!("{error}");
@@ -252,7 +253,7 @@ fn announce(serve: &Serve, settings: &Settings, server: &Server, routes: Vec<Vec
     }
 }
 
-fn until_drained(server: Server, mut signals: Signals) -> Exit {
+fn until_drained(server: Server, mut signals: Signals, settings: &Settings) -> Exit {
     let drain = server.drain();
     // Ends with the process: there is nothing of it to wait for.
     std::thread::spawn(move || {
@@ -272,6 +273,17 @@ fn until_drained(server: Server, mut signals: Signals) -> Exit {
             return Exit::Failure;
         }
     };
+    if let Some(path) = &settings.estimates
+        && let Err(error) = estimates::write(path, &drained.learnt)
+    {
+        let path = path.display();
+        tracing::warn!(%path, %error, "what was learnt of executions is lost: its file cannot be written");
+    }
+    log_drained(&drained);
+    Exit::Ok
+}
+
+fn log_drained(drained: &Drained) {
     if drained.connections_cut > 0 {
         let connections = drained.connections_cut;
         tracing::warn!(connections, "the drain took too long: connections were cut");
@@ -300,7 +312,14 @@ fn until_drained(server: Server, mut signals: Signals) -> Exit {
         timeouts,
         "drained"
     );
-    Exit::Ok
+    let Refused {
+        tenant,
+        server,
+        full,
+    } = drained.refused;
+    if tenant + server + full > 0 {
+        tracing::info!(tenant, server, full, "requests refused");
+    }
 }
 
 /// An address that a client on this machine can use: 0.0.0.0 listens, but is nowhere to go.
@@ -418,6 +437,7 @@ fn options(
         worker_cores,
         scheduler: settings.scheduler,
         params: settings.params(),
+        intake: intake(settings),
         outstanding_max: settings.ring_depth as u32 + sandbox.sandboxes_max,
         sandbox,
         trigger: preemption::trigger(settings),
@@ -443,6 +463,33 @@ fn options(
         drain_timeout: settings.drain_timeout,
         access_log: access_log(settings)?,
     })
+}
+
+/// How requests are taken, with what the last server has learnt of them.
+fn intake(settings: &Settings) -> Intake {
+    let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let read = |path: &PathBuf| {
+        let learnt = estimates::read(path);
+        let learnt = learnt.inspect_err(|error| {
+            let path = path.display();
+            tracing::warn!(%path, %error, "no estimates are taken over: their file cannot be used");
+        });
+        learnt.unwrap_or_default()
+    };
+    Intake {
+        dispatch: settings.dispatch,
+        dispatch_params: DispatchParams {
+            bound: settings.dispatch_bound,
+        },
+        backlog_max: settings.backlog_max,
+        admission: settings.admission,
+        reserve_permille: settings.admission_reserve_percent * 10,
+        target_ns: ns(settings.admission_target),
+        interval_ns: ns(settings.admission_interval),
+        caps_budgets: settings.budget_caps,
+        estimator: settings.estimator,
+        learnt: settings.estimates.as_ref().map(read).unwrap_or_default(),
+    }
 }
 
 fn access_log(settings: &Settings) -> Result<Option<AccessLogTo>, Problems> {

@@ -1,9 +1,11 @@
 //! Tenants as the scheduler sees them: the weights and reservations of a spec, each worker's share of them, and whether
 //! the workers can keep what is reserved.
 //!
-//! Whether they can depends on the policy and on the number of workers, so a spec alone is never wrong here.
+//! Whether they can depends on the settings, the policy and the number of workers above all, so a spec alone is never wrong here.
 
+use crate::cli::Settings;
 use crate::config::{Notice, Problem, Problems, Spec};
+use sched::admission::RULES;
 use sched::demand::{self, Overcommitted};
 use sched::limits::WEIGHT_DEFAULT;
 use sched::{Fact, Reservation, Scheduler, Tenant};
@@ -39,16 +41,17 @@ pub fn shares(tenants: &[Tenant], workers: usize) -> Vec<Tenant> {
     tenants.collect()
 }
 
-/// Checks that so many workers can keep the reservations of a spec, if the policy means to.
+/// Checks that the workers can keep the reservations of a spec, if they are told to.
 ///
 /// # Errors
 ///
 /// The tenant that is one too many, with the largest budget that there is room for.
-pub fn check(spec: &Spec, scheduler: &Scheduler, workers: usize) -> Result<(), Problems> {
-    if !scheduler.uses(Fact::Reservation) {
-        return Ok(());
+pub fn check(spec: &Spec, settings: &Settings) -> Result<(), Problems> {
+    let (tenants, workers) = (of(spec), settings.workers);
+    let mut promising = [settings.scheduler.uses, settings.admission.uses].into_iter();
+    if !promising.any(|uses| uses.contains(&Fact::Reservation)) {
+        return check_caps(spec, &tenants, settings);
     }
-    let tenants = of(spec);
     let (at, problem, remedy) = match demand::check(&shares(&tenants, workers)) {
         Ok(()) => return Ok(()),
         Err(Overcommitted::Invalid { tenant }) => {
@@ -63,13 +66,26 @@ pub fn check(spec: &Spec, scheduler: &Scheduler, workers: usize) -> Result<(), P
             (tenant, problem, room(&tenants[..=tenant], workers as u64))
         }
     };
+    Err(budget_problem(spec, at, &problem, remedy).into())
+}
+
+/// A cap may be more than the workers can do, but it is an account of which numbers are bounded.
+fn check_caps(spec: &Spec, tenants: &[Tenant], settings: &Settings) -> Result<(), Problems> {
+    let is_wrong = |tenant: &Tenant| tenant.reservation.is_some_and(|it| !it.is_valid());
+    match tenants.iter().position(is_wrong) {
+        Some(at) if settings.budget_caps => {
+            let remedy = "at most 3600000000, an hour".to_owned();
+            Err(budget_problem(spec, at, "is too large for a cap", remedy).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn budget_problem(spec: &Spec, at: usize, problem: &str, remedy: String) -> Problem {
     let tenant = &spec.tenants[at];
     let value = ("max-budget-us", tenant.max_budget_us.unwrap_or(0));
-    let (name, scheduler) = (&tenant.name, scheduler.name);
-    let problem = format!("the budget of tenant {name:?} under {scheduler} {problem}");
-    Err(Problem::into(
-        spec.problem_with_tenant(tenant, value, problem, remedy),
-    ))
+    let problem = format!("the budget of tenant {:?} {problem}", tenant.name);
+    spec.problem_with_tenant(tenant, value, problem, remedy)
 }
 
 /// What would be right for the last of these tenants.
@@ -94,31 +110,51 @@ fn room(tenants: &[Tenant], workers: u64) -> String {
     }
 }
 
-/// Keys of tenants that the policy does not look at.
-pub fn without_effect(spec: &Spec, scheduler: &Scheduler) -> Vec<Notice> {
+/// Keys that nothing looks at which is in force.
+pub fn without_effect(spec: &Spec, settings: &Settings) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for tenant in &spec.tenants {
-        let keys = [
-            ("weight", tenant.weight.is_some(), Fact::Weight),
-            (
-                "max-budget-us",
-                tenant.max_budget_us.is_some(),
-                Fact::Reservation,
-            ),
-        ];
-        for (key, _, fact) in keys
-            .iter()
-            .filter(|(_, is_there, fact)| *is_there && !scheduler.uses(*fact))
-        {
-            let (names, name) = (Scheduler::names_using(*fact), scheduler.name);
-            let names = names.collect::<Vec<_>>().join(", ");
+    let mut note = |pointer: &str, key: &str, fact: Fact, is_there: bool| {
+        if is_there && !settings.uses(fact) {
             notices.push(Notice {
-                at: format!("{}.{key}", tenant.pointer),
-                notice: format!("has no effect with --scheduler {name}, only with {names}"),
+                at: format!("{pointer}.{key}"),
+                notice: format!("has no effect but with {}", with(fact)),
             });
         }
+    };
+    for tenant in &spec.tenants {
+        let (weight, budget) = (tenant.weight, tenant.max_budget_us);
+        note(&tenant.pointer, "weight", Fact::Weight, weight.is_some());
+        note(
+            &tenant.pointer,
+            "max-budget-us",
+            Fact::Reservation,
+            budget.is_some(),
+        );
+    }
+    let mut routes = spec.tenants.iter().flat_map(|tenant| &tenant.routes);
+    // One will do: there may be many.
+    if let Some(route) = routes.find(|route| route.expected_execution_us.is_some()) {
+        let key = "expected-execution-us";
+        note(&route.pointer, key, Fact::Execution, true);
     }
     notices
+}
+
+/// What looks at a fact.
+fn with(fact: Fact) -> String {
+    let names = |names: Vec<&'static str>| names.join(", ");
+    let mut with = Vec::new();
+    let schedulers: Vec<_> = Scheduler::names_using(fact).collect();
+    with.push(format!("--scheduler {}", names(schedulers)));
+    let rules = RULES.iter().filter(|rule| rule.uses.contains(&fact));
+    let rules: Vec<_> = rules.map(|rule| rule.name).collect();
+    if !rules.is_empty() {
+        with.push(format!("--admission {}", names(rules)));
+    }
+    if fact == Fact::Reservation {
+        with.push("--budget-caps on".to_owned());
+    }
+    with.join("; ")
 }
 
 #[cfg(test)]
@@ -126,6 +162,7 @@ mod tests {
     use super::*;
     use crate::config::{LoadOptions, load_from};
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     fn spec(tenants: &[Value]) -> Spec {
@@ -144,6 +181,23 @@ mod tests {
 
     fn reserved(budget_us: u64, period_us: u64) -> Value {
         json!({"max-budget-us": budget_us, "replenishment-period-us": period_us})
+    }
+
+    fn settings(flags: &[(&'static str, &str)]) -> Settings {
+        let given = flags
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        let settings = Settings::resolve(&given.collect(), &BTreeMap::new(), &[0]);
+        settings.expect("right settings")
+    }
+
+    #[test]
+    fn a_cap_is_bounded_by_itself() {
+        let spec = spec(&[reserved(3_600_000_001, 4_000)]);
+        let said = check(&spec, &settings(&[("budget-caps", "on")]));
+        let problem = said.expect_err("a problem").0.remove(0);
+        assert_eq!(problem.at, "$[0].max-budget-us");
+        assert_eq!(check(&spec, &settings(&[])), Ok(()));
     }
 
     #[test]
@@ -177,9 +231,16 @@ mod tests {
         ];
         for (tenants, workers, expected) in rows {
             let spec = spec(&tenants);
-            for name in ["mtds", "mtdbf"] {
-                let scheduler = Scheduler::from_name(name).expect("a policy");
-                let said = check(&spec, scheduler, workers).err();
+            let check = |flag: (&'static str, &str)| {
+                let workers = workers.to_string();
+                check(&spec, &settings(&[flag, ("workers", &workers)]))
+            };
+            for flag in [
+                ("scheduler", "mtds"),
+                ("scheduler", "mtdbf"),
+                ("admission", "demand"),
+            ] {
+                let said = check(flag).err();
                 let Some([at, value, remedy]) = expected else {
                     assert_eq!(said, None, "{tenants:?}");
                     continue;
@@ -188,10 +249,10 @@ mod tests {
                 assert_eq!(problem.at, format!("{at}.max-budget-us"));
                 assert_eq!(problem.value, value);
                 assert!(problem.remedy.contains(remedy), "{problem}");
-                assert!(problem.problem.contains(name), "{problem}");
+                assert!(problem.problem.contains("tenant \"t"), "{problem}");
             }
-            let scheduler = Scheduler::from_name("wfq").expect("a policy");
-            assert_eq!(check(&spec, scheduler, workers), Ok(()));
+            assert_eq!(check(("scheduler", "wfq")), Ok(()));
+            assert_eq!(check(("budget-caps", "on")), Ok(()));
         }
     }
 
@@ -219,17 +280,26 @@ mod tests {
     fn what_the_policy_does_not_look_at_is_said() {
         let mut tenant = reserved(100, 400);
         tenant["weight"] = 7.into();
+        tenant["routes"] = json!([{"route": "/", "path": "a.wasm", "expected-execution-us": 9}]);
         let spec = spec(&[json!({}), tenant]);
-        for (name, expected) in [
-            ("rr", &["$[1].weight", "$[1].max-budget-us"][..]),
-            ("wfq", &["$[1].max-budget-us"]),
-            ("mtds", &["$[1].weight"]),
-            ("mtdbf", &["$[1].weight"]),
+        let keys = [
+            "$[1].weight",
+            "$[1].max-budget-us",
+            "$[1].routes[0].expected-execution-us",
+        ];
+        for (flag, expected) in [
+            (("scheduler", "rr"), &keys[..]),
+            (("scheduler", "wfq"), &keys[1..]),
+            (("scheduler", "mtds"), &[keys[0], keys[2]]),
+            (("scheduler", "mtdbf"), &keys[..1]),
+            (("scheduler", "srpt"), &keys[..2]),
+            (("budget-caps", "on"), &keys[..1]),
+            (("admission", "utilisation"), &keys[..2]),
+            (("dispatch", "lwl"), &keys[..2]),
         ] {
-            let scheduler = Scheduler::from_name(name).expect("a policy");
-            let notices = without_effect(&spec, scheduler);
+            let notices = without_effect(&spec, &settings(&[flag]));
             let at: Vec<_> = notices.iter().map(|notice| &*notice.at).collect();
-            assert_eq!(at, expected, "{name}");
+            assert_eq!(at, expected, "{flag:?}");
         }
     }
 }

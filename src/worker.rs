@@ -18,6 +18,7 @@
 //! What came during a slice is taken in before the slice's end is told, so that it queues before the task that was
 //! interrupted. Nothing here runs a guest, reads a clock, arms a timer or touches a ring.
 
+use sched::admission::Request;
 use sched::state::{Cause, State, step};
 use sched::{Event, Nanos, Policy, Scheduler, Slice, Task, TaskId, Tenant};
 
@@ -123,6 +124,16 @@ impl Arrival {
     pub fn rank(&self, scheduler: &Scheduler) -> u64 {
         // A rank does not depend on the slot.
         (scheduler.rank)(&self.task(TaskId(0)))
+    }
+
+    /// What admission may know of it.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        Request {
+            tenant: self.tenant,
+            expected_ns: self.expected_ns,
+            deadline_ns: self.deadline_ns,
+        }
     }
 
     fn task(&self, id: TaskId) -> Task {

@@ -64,6 +64,10 @@ pub struct Exchange {
     pub route: u16,
     /// The worker that it was given to.
     pub worker: u16,
+    /// Names the request among those under way; means something to the service alone.
+    pub ticket: u32,
+    /// How long it is expected to execute, in nanoseconds; 0 for unknown. The service says so.
+    pub expected_ns: u64,
     /// Request method.
     pub method: Method,
     /// Request version.
@@ -129,6 +133,8 @@ impl Exchange {
             sequence: 0,
             route: 0,
             worker: 0,
+            ticket: 0,
+            expected_ns: 0,
             method: Method::Get,
             version: Version::Http11,
             keep_alive: false,

@@ -11,6 +11,8 @@
 //! tenants are made at the beginning.
 
 use crate::policy::Nanos;
+use crate::scheduler::Fact;
+use crate::tenant::Tenant;
 
 pub mod budgets;
 pub mod delay;
@@ -86,6 +88,60 @@ pub enum Rule {
     Demand(DemandBound),
 }
 
+/// What a rule is made of. One ignores what it has no use for.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleParams<'a> {
+    /// The tenants; reservations are those of all workers together.
+    pub tenants: &'a [Tenant],
+    /// The number of workers. At least 1.
+    pub workers: u32,
+    /// By utilisation: how many thousandths of the workers are kept in reserve. Below 1,000.
+    pub reserve_permille: u32,
+    /// By delay: waits up to this are good. At least 1.
+    pub target_ns: Nanos,
+    /// By delay: waits above it are, for so long. At least the target.
+    pub interval_ns: Nanos,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedRule {
+    /// The name by which it is chosen.
+    pub name: &'static str,
+    /// What it looks at.
+    pub uses: &'static [Fact],
+    /// Makes it.
+    pub build: fn(&RuleParams<'_>) -> Rule,
+}
+
+/// All rules; the first is the default.
+pub static RULES: &[NamedRule] = &[
+    NamedRule {
+        name: "none",
+        uses: &[],
+        build: |_| Rule::None,
+    },
+    NamedRule {
+        name: "utilisation",
+        uses: &[Fact::Deadline, Fact::Execution],
+        build: |params| Rule::Utilisation(room(params)),
+    },
+    NamedRule {
+        name: "delay",
+        uses: &[],
+        build: |params| Rule::Delay(QueueDelay::new(params.target_ns, params.interval_ns)),
+    },
+    NamedRule {
+        name: "demand",
+        uses: &[Fact::Deadline, Fact::Execution, Fact::Reservation],
+        build: |params| Rule::Demand(DemandBound::new(params.tenants, room(params))),
+    },
+];
+
+fn room(params: &RuleParams<'_>) -> Utilisation {
+    Utilisation::new(params.workers, params.reserve_permille)
+}
+
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
@@ -128,6 +184,12 @@ impl Admission {
             is_started: false,
             is_guaranteed,
         })
+    }
+
+    /// Whether it wants to know at once when requests begin; else it is soon enough when they end.
+    #[must_use]
+    pub const fn wants_starts(&self) -> bool {
+        matches!(self.rule, Rule::Delay(_))
     }
 
     /// A request begins to execute now, for the first time.

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 
 use crate::limits::WORKERS_MAX;
 use crate::policy::{Arrivals, Nanos, Newcomer};
+use crate::scheduler::Fact;
 
 pub mod darc;
 pub mod jbsq;
@@ -97,6 +98,8 @@ pub struct Dispatcher {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
+    /// What it looks at of a request.
+    pub uses: &'static [Fact],
     /// Whether no worker idles while a request waits at the dispatcher or, once stolen, at another worker.
     pub work_conserving: bool,
     /// Makes it.
@@ -108,48 +111,56 @@ pub static DISPATCHERS: &[Dispatcher] = &[
     Dispatcher {
         name: LeastLoaded::NAME,
         summary: "join the shortest queue: the worker with the fewest requests",
+        uses: &[],
         work_conserving: false,
         build: |_| Box::new(LeastLoaded::default()),
     },
     Dispatcher {
         name: jbsq::BoundedQueues::NAME,
         summary: "a central queue, and a bound on what each worker has of it",
+        uses: &[],
         work_conserving: true,
         build: |params| Box::new(jbsq::BoundedQueues::new(params.bound)),
     },
     Dispatcher {
         name: least_work::LeastWork::NAME,
         summary: "least work left: the worker from which the least is expected",
+        uses: &[Fact::Execution],
         work_conserving: false,
         build: |_| Box::new(least_work::LeastWork::default()),
     },
     Dispatcher {
         name: power_of_two::PowerOfTwo::NAME,
         summary: "power of two choices: the less loaded of two workers at random",
+        uses: &[],
         work_conserving: false,
         build: |_| Box::new(power_of_two::PowerOfTwo),
     },
     Dispatcher {
         name: round_robin::RoundRobin::NAME,
         summary: "round robin: one worker after the other",
+        uses: &[],
         work_conserving: false,
         build: |_| Box::new(round_robin::RoundRobin::default()),
     },
     Dispatcher {
         name: stealing::Stealing::NAME,
         summary: "round robin, and idle workers take what has not begun elsewhere",
+        uses: &[],
         work_conserving: true,
         build: |_| Box::new(stealing::Stealing::default()),
     },
     Dispatcher {
         name: triage::Triage::NAME,
         summary: "an idle worker, or the one whose request has the best reason to give way",
+        uses: &[],
         work_conserving: false,
         build: |_| Box::new(triage::Triage::default()),
     },
     Dispatcher {
         name: darc::Darc::NAME,
         summary: "workers reserved for short types; the longer never use them",
+        uses: &[Fact::Execution],
         work_conserving: false,
         build: |_| Box::new(darc::Darc::default()),
     },

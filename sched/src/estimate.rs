@@ -74,6 +74,35 @@ impl Estimator {
     }
 }
 
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedEstimator {
+    /// The name by which it is chosen.
+    pub name: &'static str,
+    /// Makes it, of a percentile and what is expected before anything is known.
+    pub build: fn(Percentile, Nanos) -> Estimator,
+}
+
+/// The estimators that need no more than that.
+pub static ESTIMATORS: &[NamedEstimator] = &[
+    NamedEstimator {
+        name: "spec",
+        build: |_, prior_ns| Estimator::Fixed(prior_ns),
+    },
+    NamedEstimator {
+        name: "window",
+        build: |percentile, prior_ns| {
+            Estimator::Window(Box::new(Window::new(percentile, prior_ns)))
+        },
+    },
+    NamedEstimator {
+        name: "quantile",
+        build: |percentile, prior_ns| {
+            Estimator::Quantile(Box::new(Quantile::new(percentile, prior_ns)))
+        },
+    },
+];
+
 /// The last runs, in the order of their coming and sorted.
 #[derive(Clone, Debug)]
 pub struct Window {

@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sched::{PARAMS, SCHEDULERS, Scheduler};
+use sched::admission::{NamedRule, RULES};
+use sched::estimate::{ESTIMATORS, NamedEstimator};
+use sched::{DISPATCHERS, Dispatcher, PARAMS, SCHEDULERS, Scheduler};
 
 use super::flags::{FLAGS, Flag, Given};
 use super::settings::{
@@ -66,6 +68,23 @@ impl Settings {
             mlfq_boost_us: from.param_us("mlfq-boost-us", "boost-ns"),
             preemption: from.choice("preemption", PREEMPTIONS),
             preemption_trigger: from.choice("preemption-trigger", PREEMPTION_TRIGGERS),
+            dispatch: from.shown("dispatch", dispatcher, |dispatcher| {
+                dispatcher.name.to_owned()
+            }),
+            dispatch_bound: narrow(from.integer("dispatch-bound", 1, 65_536)),
+            backlog_max: narrow(from.integer("backlog-max", 1, 1 << 20)),
+            admission: from.shown("admission", admission, |rule| rule.name.to_owned()),
+            admission_reserve_percent: narrow(from.integer("admission-reserve", 0, 99)),
+            admission_target: from.span("admission-target", short, hour),
+            admission_interval: from.span("admission-interval", short, hour),
+            budget_caps: from.choice("budget-caps", &[("off", false), ("on", true)]),
+            estimator: from.shown("estimator", estimator, |estimator| {
+                estimator.map_or("auto", |named| named.name).to_owned()
+            }),
+            estimates: from.shown("estimates", estimates, |path| {
+                let shown = path.as_ref().map(|path| path.display().to_string());
+                shown.unwrap_or_else(|| "off".to_owned())
+            }),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
             ring_depth: from.take("ring-depth", ring_depth),
             spin_us: from.integer("spin-us", 0, 1_000_000),
@@ -114,6 +133,55 @@ fn scheduler(text: &str) -> Result<&'static Scheduler, String> {
         let names: Vec<_> = SCHEDULERS.iter().map(|scheduler| scheduler.name).collect();
         format!("one of {}", names.join(", "))
     })
+}
+
+/// The dispatchers that the listener can do with what it sees of its workers.
+fn dispatcher(text: &str) -> Result<&'static Dispatcher, String> {
+    let why_not = |name: &str| match name {
+        "steal" => Some("what is in a worker's ring stays there"),
+        "triage" => Some("the listener does not see what runs on a worker"),
+        _ => None,
+    };
+    let is_known = |dispatcher: &&Dispatcher| dispatcher.name == text;
+    if let Some(known) = DISPATCHERS.iter().find(is_known)
+        && why_not(text).is_none()
+    {
+        return Ok(known);
+    }
+    let names = DISPATCHERS.iter().map(|dispatcher| dispatcher.name);
+    let names: Vec<_> = names.filter(|name| why_not(name).is_none()).collect();
+    let names = format!("one of {}", names.join(", "));
+    Err(match why_not(text) {
+        Some(why_not) => format!("{names}; {text} is for luge sim: {why_not}"),
+        None => names,
+    })
+}
+
+fn admission(text: &str) -> Result<&'static NamedRule, String> {
+    let named = RULES.iter().find(|rule| rule.name == text);
+    named.ok_or_else(|| {
+        let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
+        format!("one of {}", names.join(", "))
+    })
+}
+
+fn estimator(text: &str) -> Result<Option<&'static NamedEstimator>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let named = ESTIMATORS.iter().find(|estimator| estimator.name == text);
+    named.map(Some).ok_or_else(|| {
+        let names: Vec<_> = ESTIMATORS.iter().map(|named| named.name).collect();
+        format!("one of auto, {}", names.join(", "))
+    })
+}
+
+fn estimates(text: &str) -> Result<Option<PathBuf>, String> {
+    match text {
+        "off" => Ok(None),
+        "" => Err("a file, or off".to_owned()),
+        path => Ok(Some(PathBuf::from(path))),
+    }
 }
 
 /// A number that its bounds have shown to fit.
@@ -288,6 +356,19 @@ impl<'a> Resolver<'a> {
 
     fn finish(mut self, settings: Settings) -> Result<Settings, Problems> {
         self.note_unknown_variables();
+        if settings.admission_target > settings.admission_interval {
+            let row = self
+                .rows
+                .iter()
+                .find(|row| row.name == "admission-interval");
+            let row = row.expect("every setting has a row");
+            let target = Span(settings.admission_target);
+            let problem = format!("is shorter than the target, {target}");
+            let remedy = format!("{target} or more, or a shorter --admission-target");
+            let at = "--admission-interval";
+            self.problems
+                .push(Problem::of_setting(at, &row.value, problem, remedy));
+        }
         let order = |row: &Row| FLAGS.iter().position(|flag| flag.name == row.name);
         self.rows.sort_by_key(order);
         Problems(self.problems).or(Settings {
@@ -449,6 +530,13 @@ mod tests {
             ("spin-us", "0", "0"),
             ("hysteresis-us", "0", "0"),
             ("mlfq-levels", "8", "8"),
+            ("dispatch", "jbsq", "jbsq"),
+            ("dispatch", "lwl", "lwl"),
+            ("admission", "demand", "demand"),
+            ("admission-target", "100ms", "100ms"),
+            ("budget-caps", "on", "on"),
+            ("estimator", "quantile", "quantile"),
+            ("estimates", "a/b", "a/b"),
             ("mlfq-boost-us", "1", "1"),
             ("max-body-bytes", "0", "0"),
             ("drain-timeout", "0s", "0s"),
@@ -498,6 +586,16 @@ mod tests {
             ("cores", "0,9", "out of 0-3"),
             ("scheduler", "EDF", "one of fifo, rr, edf"),
             ("quantum-us", "0", "1 to 999999"),
+            ("dispatch", "steal", "stays there"),
+            (
+                "admission",
+                "codel",
+                "one of none, utilisation, delay, demand",
+            ),
+            ("admission-reserve", "100", "0 to 99"),
+            ("budget-caps", "yes", "one of off, on"),
+            ("estimator", "mean", "one of auto, spec, window, quantile"),
+            ("estimates", "", "a file, or off"),
             ("preemption", "fuel", "one of signal, epoch, off"),
             ("preemption-trigger", "hpet", "one of timer, listener, auto"),
             ("listen-address", "localhost", "127.0.0.1"),
@@ -538,6 +636,18 @@ mod tests {
             assert_eq!(problem.value, value, "{at}");
             assert!(problem.remedy.contains(remedy), "{problem}");
         }
+    }
+
+    #[test]
+    fn an_interval_is_no_shorter_than_its_target() {
+        let flags = [("admission-target", "2s"), ("admission-interval", "1s")];
+        let problems = resolve(&flags, &[]).expect_err("wrong").0;
+        let said = problems[0].to_string();
+        assert!(said.contains("2s or more"), "{said}");
+    }
+
+    #[test]
+    fn what_sledge_calls_otherwise_is_told_with_what_luge_has() {
         for (variable, text, remedy) in [
             (
                 "SLEDGE_SCHEDULER",

@@ -11,7 +11,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sched::{Params, Scheduler};
+use sched::admission::NamedRule;
+use sched::estimate::NamedEstimator;
+use sched::{Dispatcher, Fact, Params, Scheduler};
 
 use crate::config::Notice;
 
@@ -39,6 +41,26 @@ pub struct Settings {
     pub preemption: Preemption,
     /// What says that a request has run long enough.
     pub preemption_trigger: PreemptionTrigger,
+    /// Who gets a request.
+    pub dispatch: &'static Dispatcher,
+    /// Requests that a worker has at most while others wait at the dispatcher.
+    pub dispatch_bound: u32,
+    /// Requests that wait at the dispatcher.
+    pub backlog_max: usize,
+    /// Whether a request is taken at all.
+    pub admission: &'static NamedRule,
+    /// Percent of the workers that are kept in reserve; below 100.
+    pub admission_reserve_percent: u32,
+    /// How long a request may wait before it begins.
+    pub admission_target: Duration,
+    /// For how long they may wait longer; at least the target.
+    pub admission_interval: Duration,
+    /// Whether a tenant gets no more than its budget.
+    pub budget_caps: bool,
+    /// How executions are estimated; none: whatever is useful.
+    pub estimator: Option<&'static NamedEstimator>,
+    /// Where what was learnt of them is kept.
+    pub estimates: Option<PathBuf>,
     /// Requests that a worker may have begun and not finished; at least 1.
     pub sandboxes_max: u32,
     /// Requests queued for one worker; a power of two.
@@ -232,6 +254,13 @@ impl Settings {
             levels: self.mlfq_levels,
             boost_ns: self.mlfq_boost_us * 1000,
         }
+    }
+
+    /// Whether anything that is in force looks at this.
+    pub fn uses(&self, fact: Fact) -> bool {
+        let by_caps = [Fact::Execution, Fact::Reservation].contains(&fact) && self.budget_caps;
+        let by_rules = [self.scheduler.uses, self.admission.uses, self.dispatch.uses];
+        by_caps || by_rules.iter().any(|uses| uses.contains(&fact))
     }
 
     /// Every setting with its value and source, as aligned lines.

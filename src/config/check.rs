@@ -10,7 +10,6 @@ use super::env::{self, Environment, Sources};
 use super::json;
 use super::keys::{
     Abi, DeadlineAction, DirKeys, ROUTE_IGNORED, RouteKeys, Stderr, TENANT_IGNORED, TenantKeys,
-    WITHOUT_EFFECT,
 };
 use super::load::directory;
 use super::methods::Methods;
@@ -86,7 +85,6 @@ where
             self.check_content_type(&object);
             self.check_deadline(&object);
             self.check_abi(&object);
-            self.note_without_effect(&object);
             let dirs = self.dirs(shape.schema, &object);
             let path = self.module(&object);
             let offset = |value| json::offset(self.reader.text, value);
@@ -154,13 +152,6 @@ where
             let cores = budget.div_ceil(period);
             let notice = format!("the budget is greater than its period: it takes {cores} workers");
             self.reader.notice(tenant.member("max-budget-us"), notice);
-        }
-    }
-
-    fn note_without_effect<T>(&mut self, object: &Object<'a, T>) {
-        for key in WITHOUT_EFFECT.iter().filter(|key| object.has(key)) {
-            let notice = format!("{key} has no effect yet: this version checks it, no more");
-            self.reader.notice(object.member(key), notice);
         }
     }
 

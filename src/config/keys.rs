@@ -226,9 +226,6 @@ pub(super) const ROUTE_IGNORED: &[(&str, &str)] = &[
 pub(super) const TENANT_IGNORED: &[(&str, &str)] =
     &[("route-replicas", "routes are listed one by one")];
 
-/// Keys that are read and checked, but that nothing in the server acts on yet.
-pub(super) const WITHOUT_EFFECT: &[&str] = &["expected-execution-us", "admissions-percentile"];
-
 /// The JSON Schema (draft 2020-12) of spec files, for editors and for the reader.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12()

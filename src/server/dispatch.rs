@@ -1,23 +1,61 @@
-//! What stands behind the listener: routes, the choice of a worker, the rings. It decides nothing itself;
-//! `sched` does.
+//! What stands behind the listener: routes, estimates, admission, the choice of a worker, the rings. It decides
+//! nothing itself; `sched` does.
+//!
+//! ```text
+//!   a request has come ─► what is it expected to take? ─► is it admitted? ─► who gets it? ─► a worker's ring
+//!                                                           429, 503          503       └─► the backlog, if it is held
+//!   an answer is back  ─► its capacity is given back, its execution is observed ─► the backlog's first gets a worker
+//! ```
 
 use super::access::AccessLog;
+use super::estimates::{Estimates, Learnt};
 use super::link::WorkerLink;
 use super::routes::Routes;
+use super::rules::Rules;
+use super::under_way::{Entry, UnderWay};
+use crate::worker::Arrival;
 use listener::{Answered, ConnectionKey, Exchange, Refusal, Service, Target};
 use listener_http::{Head, Status};
-use sched::{LeastLoaded, Load, Nanos, Scheduler};
+use sched::admission::{Admission, Verdict};
+use sched::{Choice, Dispatch, Load, Nanos, Newcomer, Offer, Scheduler};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// In place of a worker: the request waits here.
+const HELD: u16 = u16::MAX;
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// Requests that were not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Their tenants had used up their budgets: 429.
+    pub tenant: u64,
+    /// The rule of admission found no room: 503.
+    pub server: u64,
+    /// No worker could take them: 503.
+    pub full: u64,
+}
 
 /// The server as the listener sees it.
 pub struct Dispatcher {
     routes: Arc<Routes>,
     workers: Vec<WorkerLink>,
-    /// The workers' policy: what a newcomer is compared by.
     scheduler: &'static Scheduler,
     /// Scratch: the workers' loads, gathered for each choice.
     loads: Vec<Load>,
-    dispatch: LeastLoaded,
+    dispatch: Box<dyn Dispatch + Send>,
+    admission: Admission,
+    estimates: Estimates,
+    under_way: UnderWay,
+    /// Requests that wait for a worker, the first to come first.
+    backlog: VecDeque<Box<Exchange>>,
+    backlog_max: usize,
+    /// Those whose clients left while they waited there.
+    given_up: VecDeque<Box<Exchange>>,
+    refused: Refused,
+    /// The latest time that was heard of.
+    now_ns: Nanos,
     /// Which worker's answers are looked at next.
     next_answer: usize,
     access: Option<AccessLog>,
@@ -28,32 +66,41 @@ impl Dispatcher {
     pub fn new(
         routes: Arc<Routes>,
         workers: Vec<WorkerLink>,
-        scheduler: &'static Scheduler,
+        rules: Rules,
         access: Option<AccessLog>,
     ) -> Dispatcher {
-        let loads = Vec::with_capacity(workers.len());
+        let Rules {
+            estimator,
+            uses_sizes,
+            ..
+        } = rules;
         Dispatcher {
+            loads: Vec::with_capacity(workers.len()),
+            estimates: Estimates::new(&routes, estimator, uses_sizes, &rules.learnt),
             routes,
             workers,
-            scheduler,
-            loads,
-            dispatch: LeastLoaded::default(),
+            scheduler: rules.scheduler,
+            dispatch: rules.dispatch,
+            admission: rules.admission,
+            under_way: UnderWay::default(),
+            backlog: VecDeque::with_capacity(rules.backlog_max),
+            backlog_max: rules.backlog_max,
+            given_up: VecDeque::new(),
+            refused: Refused::default(),
+            now_ns: 0,
             next_answer: 0,
             access,
         }
     }
 
-    /// Requests that workers have.
+    /// Requests that were admitted and have not come back.
     pub fn outstanding(&self) -> u32 {
-        self.workers
-            .iter()
-            .map(|worker| worker.load().outstanding)
-            .sum()
+        self.under_way.count() as u32
     }
 
-    /// Whether an answer lies in a ring.
+    /// Whether an answer lies in a ring, or somebody who waited here has gone.
     pub fn has_completed(&self) -> bool {
-        self.workers.iter().any(WorkerLink::has_completed)
+        !self.given_up.is_empty() || self.workers.iter().any(WorkerLink::has_completed)
     }
 
     /// Ends slices that are over, of workers that rely on it; says when to look again, `u64::MAX` for never.
@@ -67,31 +114,90 @@ impl Dispatcher {
     pub fn interrupt_workers(&self) {
         self.workers.iter().for_each(WorkerLink::interrupt);
     }
-}
 
-impl Service for Dispatcher {
-    fn route(&mut self, port: u16, head: &Head<'_>) -> Result<Target, Refusal> {
-        self.routes.find(port, head)
+    /// What was learnt of the routes' executions.
+    pub fn learnt(&self) -> Learnt {
+        self.estimates.learnt(&self.routes)
     }
 
-    fn submit(&mut self, mut exchange: Box<Exchange>) -> Result<u16, (Box<Exchange>, Refusal)> {
+    /// How many requests were refused, and why.
+    pub fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// The capacity that admission has given away.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    fn choose(&mut self, arrival: &Arrival) -> Choice {
         self.loads.clear();
         self.loads.extend(self.workers.iter().map(WorkerLink::load));
-        let Some(worker) = self.dispatch.choose(&self.loads) else {
-            return Err((exchange, Refusal::new(Status::SERVICE_UNAVAILABLE)));
+        let offer = Offer {
+            expected_ns: arrival.expected_ns,
+            newcomer: Newcomer {
+                deadline_ns: arrival.deadline_ns,
+                rank: arrival.rank(self.scheduler),
+            },
+            random: mixed(arrival.seq),
         };
+        self.dispatch.dispatch(&offer, &self.loads)
+    }
+
+    fn give(&mut self, worker: usize, mut exchange: Box<Exchange>, arrival: &Arrival) {
         exchange.worker = worker as u16;
-        let arrival = self.routes.route(exchange.route).arrival(&exchange);
         let rank = arrival.rank(self.scheduler);
         self.workers[worker].submit(exchange, rank);
-        Ok(worker as u16)
     }
 
-    fn abandon(&mut self, worker: u16, connection: ConnectionKey) {
-        self.workers[usize::from(worker)].abandon(connection);
+    /// Tells admission who has begun, in the order of time over all workers.
+    fn hear_starts(&mut self) {
+        if !self.admission.wants_starts() {
+            return;
+        }
+        let next = |workers: &[WorkerLink]| {
+            let heads = workers.iter().enumerate();
+            let heads = heads.filter_map(|(at, worker)| Some((worker.next_start()?.at_ns, at)));
+            heads.min()
+        };
+        while let Some((_, at)) = next(&self.workers) {
+            let Some(start) = self.workers[at].take_start() else {
+                return;
+            };
+            // One whose answer was quicker than this is known already.
+            if let Some(entry) = self.under_way.entry(start.ticket, start.sequence) {
+                self.admission.started(start.at_ns, &mut entry.receipt);
+            }
+        }
     }
 
-    fn completed(&mut self) -> Option<Box<Exchange>> {
+    /// A request is over: gives back what it held.
+    fn settle(&mut self, exchange: &Exchange) {
+        let mut entry = self.under_way.leave(exchange.ticket);
+        let at = &exchange.timeline;
+        if at.started_ns > 0 {
+            self.admission.started(at.started_ns, &mut entry.receipt);
+        }
+        self.now_ns = self.now_ns.max(at.finished_ns);
+        self.admission.end(self.now_ns, entry.receipt, at.ran_ns);
+        self.estimates.observe(exchange);
+    }
+
+    /// Gives those who wait here to workers that have room again.
+    fn hand_out(&mut self) {
+        while let Some(first) = self.backlog.front() {
+            let arrival = self.routes.route(first.route).arrival(first);
+            let Choice::Worker(worker) = self.choose(&arrival) else {
+                return;
+            };
+            let exchange = self.backlog.pop_front().expect("there is a first");
+            let entry = self.under_way.entry(exchange.ticket, exchange.sequence);
+            entry.expect("who waits is under way").worker = Some(worker as u16);
+            self.give(worker, exchange, &arrival);
+        }
+    }
+
+    fn next_answer(&mut self) -> Option<Box<Exchange>> {
         for _ in 0..self.workers.len() {
             let worker = self.next_answer;
             self.next_answer = (worker + 1) % self.workers.len();
@@ -102,6 +208,131 @@ impl Service for Dispatcher {
         None
     }
 
+    /// Counts a refusal, says so in the log, and what to answer.
+    fn refuse(&mut self, exchange: &Exchange, why: &Verdict) -> Refusal {
+        let (counter, status, wait_ns, what) = match *why {
+            Verdict::RefuseTenant { retry_after_ns } => (
+                &mut self.refused.tenant,
+                Status::TOO_MANY_REQUESTS,
+                retry_after_ns,
+                "refused: its tenant has used up its budget",
+            ),
+            Verdict::RefuseServer { retry_after_ns } => (
+                &mut self.refused.server,
+                Status::SERVICE_UNAVAILABLE,
+                retry_after_ns,
+                "refused: admission finds no room",
+            ),
+            Verdict::Admit(_) => unreachable!("it is taken"),
+        };
+        *counter += 1;
+        let retry_after_s = retry_after_s(wait_ns);
+        let request = exchange.request_id;
+        let route = &*self.routes.route(exchange.route).name;
+        tracing::debug!(request, route, retry_after_s, "{what}");
+        Refusal {
+            status,
+            retry_after_s,
+            allow: None,
+        }
+    }
+
+    fn refuse_for_want_of_workers(&mut self, exchange: &Exchange) -> Refusal {
+        self.refused.full += 1;
+        let request = exchange.request_id;
+        let route = &*self.routes.route(exchange.route).name;
+        tracing::debug!(request, route, "refused: all workers are full");
+        Refusal::new(Status::SERVICE_UNAVAILABLE)
+    }
+}
+
+/// Whole seconds, never too few; `None` where coming again is in vain.
+fn retry_after_s(wait_ns: Nanos) -> Option<u32> {
+    let seconds = wait_ns.div_ceil(NS_PER_S).max(1);
+    (wait_ns < Nanos::MAX).then(|| u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+/// Bits that look random: the finalizer of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
+fn mixed(number: u64) -> u64 {
+    let mut bits = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+impl Service for Dispatcher {
+    fn route(&mut self, port: u16, head: &Head<'_>) -> Result<Target, Refusal> {
+        self.routes.find(port, head)
+    }
+
+    fn submit(&mut self, mut exchange: Box<Exchange>) -> Result<u16, (Box<Exchange>, Refusal)> {
+        let now = exchange.timeline.arrived_ns;
+        self.now_ns = self.now_ns.max(now);
+        self.hear_starts();
+        exchange.expected_ns = self.estimates.expected_ns(&exchange);
+        let arrival = self.routes.route(exchange.route).arrival(&exchange);
+        let receipt = match self.admission.decide(now, &arrival.request()) {
+            Verdict::Admit(receipt) => receipt,
+            refused => {
+                let refusal = self.refuse(&exchange, &refused);
+                return Err((exchange, refusal));
+            }
+        };
+        // Nobody overtakes those who wait here.
+        let choice = match self.backlog.is_empty() {
+            true => self.choose(&arrival),
+            false => Choice::Hold,
+        };
+        let worker = match choice {
+            Choice::Worker(worker) => Some(worker),
+            Choice::Hold if self.backlog.len() < self.backlog_max => None,
+            Choice::Hold | Choice::Refuse => {
+                self.admission.end(now, receipt, 0);
+                let refusal = self.refuse_for_want_of_workers(&exchange);
+                return Err((exchange, refusal));
+            }
+        };
+        let number = worker.map(|worker| worker as u16);
+        exchange.ticket = self.under_way.enter(Entry {
+            receipt,
+            sequence: exchange.sequence,
+            connection: exchange.connection,
+            worker: number,
+        });
+        match worker {
+            Some(worker) => self.give(worker, exchange, &arrival),
+            None => self.backlog.push_back(exchange),
+        }
+        Ok(number.unwrap_or(HELD))
+    }
+
+    fn abandon(&mut self, worker: u16, connection: ConnectionKey) {
+        let worker = match worker {
+            HELD => {
+                let entry = self.under_way.of_client(connection);
+                entry.expect("who goes away has asked").worker
+            }
+            worker => Some(worker),
+        };
+        if let Some(worker) = worker {
+            return self.workers[usize::from(worker)].abandon(connection);
+        }
+        let mut backlog = self.backlog.iter();
+        let at = backlog.position(|exchange| exchange.connection == connection);
+        let exchange = at.and_then(|at| self.backlog.remove(at));
+        self.given_up
+            .push_back(exchange.expect("it waits for a worker"));
+    }
+
+    fn completed(&mut self) -> Option<Box<Exchange>> {
+        self.hear_starts();
+        let given_up = self.given_up.pop_front();
+        let exchange = given_up.or_else(|| self.next_answer())?;
+        self.settle(&exchange);
+        self.hand_out();
+        Some(exchange)
+    }
+
     fn content_type(&self, route: u16) -> Option<&str> {
         self.routes.route(route).content_type.as_deref()
     }
@@ -109,6 +340,25 @@ impl Service for Dispatcher {
     fn answered(&mut self, record: &Answered<'_>) {
         if let Some(access) = &mut self.access {
             access.record(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shall_come_again_is_not_told_to_come_too_early() {
+        for (wait_ns, seconds) in [
+            (0, Some(1)),
+            (1, Some(1)),
+            (NS_PER_S, Some(1)),
+            (NS_PER_S + 1, Some(2)),
+            (u64::MAX - 1, Some(u32::MAX)),
+            (u64::MAX, None),
+        ] {
+            assert_eq!(retry_after_s(wait_ns), seconds, "{wait_ns}");
         }
     }
 }

@@ -194,26 +194,15 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Abi;
 
     const ARRIVED_NS: Nanos = 1_000;
 
     fn route(cpu_limit_ns: Option<u64>, deadline_action: DeadlineAction) -> Route {
         Route {
-            name: "a/b".to_owned(),
-            tenant: 0,
-            function: 0,
-            methods: Vec::new(),
-            allow: "".into(),
-            body_max_bytes: 0,
             relative_deadline_ns: Some(500),
-            expected_ns: 0,
-            content_type: None,
             cpu_limit_ns,
             deadline_action,
-            debug: false,
-            abi: Abi::default(),
-            cgi: None,
+            ..Route::default()
         }
     }
 

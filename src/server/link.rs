@@ -4,6 +4,7 @@
 //!   listener ── requests ──►  worker      one pointer each; as many slots as the worker may have requests
 //!            ── abandoned ─►              names of clients that went away
 //!            ◄── answers ───
+//!            ◄── starts ────               who has begun, if admission wants to know at once
 //! ```
 //!
 //! The listener counts what each worker owes it and never exceeds the worker's limit, so that a push of
@@ -54,18 +55,32 @@ pub struct WorkerLink {
     requests: Producer<Box<Exchange>>,
     abandoned: Producer<ConnectionKey>,
     answers: Consumer<Box<Exchange>>,
+    starts: Consumer<Start>,
     parker: Arc<Parker>,
     alarm: Arc<dyn Interrupt>,
     outstanding: u32,
     outstanding_max: u32,
+    /// What is expected of those outstanding, in nanoseconds.
+    work_ns: u64,
 }
 
 /// The worker's end.
 pub struct Inbox {
     pub(crate) requests: Consumer<Box<Exchange>>,
     pub(crate) abandoned: Consumer<ConnectionKey>,
+    pub(crate) starts: Producer<Start>,
     pub(crate) outbox: Outbox,
     pub(crate) parker: Arc<Parker>,
+}
+
+/// A request has begun to execute.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    /// Its ticket and its sequence, which name it for ever.
+    pub ticket: u32,
+    pub sequence: u64,
+    /// When.
+    pub at_ns: Nanos,
 }
 
 /// Where a worker puts answers.
@@ -80,6 +95,7 @@ pub struct PendingLink {
     requests: Producer<Box<Exchange>>,
     abandoned: Producer<ConnectionKey>,
     answers: Consumer<Box<Exchange>>,
+    starts: Consumer<Start>,
     parker: Arc<Parker>,
     outstanding_max: u32,
 }
@@ -92,6 +108,8 @@ pub fn link(outstanding_max: u32, listener: Arc<ListenerSleep>) -> (PendingLink,
     let (answers_in, answers) = RingBuffer::new(slots);
     // A client may go while its answer is on its way; its successor in the count may go too.
     let (abandoned, abandoned_out) = RingBuffer::new(slots * 2);
+    // All may have begun that are outstanding, and the last one back be there before the word that it began.
+    let (starts_in, starts) = RingBuffer::new(slots * 2);
     let outbox = Outbox {
         answers: answers_in,
         listener,
@@ -100,6 +118,7 @@ pub fn link(outstanding_max: u32, listener: Arc<ListenerSleep>) -> (PendingLink,
     let inbox = Inbox {
         requests: requests_out,
         abandoned: abandoned_out,
+        starts: starts_in,
         outbox,
         parker: parker.clone(),
     };
@@ -107,6 +126,7 @@ pub fn link(outstanding_max: u32, listener: Arc<ListenerSleep>) -> (PendingLink,
         requests,
         abandoned,
         answers,
+        starts,
         parker,
         outstanding_max,
     };
@@ -120,9 +140,11 @@ impl PendingLink {
             requests: self.requests,
             abandoned: self.abandoned,
             answers: self.answers,
+            starts: self.starts,
             parker: self.parker,
             alarm,
             outstanding: 0,
+            work_ns: 0,
             outstanding_max: self.outstanding_max,
         }
     }
@@ -134,6 +156,7 @@ impl WorkerLink {
         sched::Load {
             outstanding: self.outstanding,
             full: self.outstanding >= self.outstanding_max,
+            work_ns: self.work_ns,
             ..sched::Load::default()
         }
     }
@@ -149,6 +172,7 @@ impl WorkerLink {
             "the dispatcher chooses no full worker"
         );
         self.outstanding += 1;
+        self.work_ns = self.work_ns.saturating_add(exchange.expected_ns);
         self.requests
             .push(exchange)
             .expect("the ring has room for all outstanding requests");
@@ -169,7 +193,18 @@ impl WorkerLink {
     pub fn completed(&mut self) -> Option<Box<Exchange>> {
         let exchange = self.answers.pop().ok()?;
         self.outstanding -= 1;
+        self.work_ns = self.work_ns.saturating_sub(exchange.expected_ns);
         Some(exchange)
+    }
+
+    /// The earliest start that was not taken.
+    pub(crate) fn next_start(&self) -> Option<Start> {
+        self.starts.peek().ok().copied()
+    }
+
+    /// Takes it.
+    pub(crate) fn take_start(&mut self) -> Option<Start> {
+        self.starts.pop().ok()
     }
 
     /// Whether an answer lies in the ring.

@@ -3,7 +3,8 @@
 //! Where workers have no timers of their own it also ends their slices: it looks at the earliest end with
 //! every turn, does not fall asleep shortly before it, and otherwise sleeps no longer than that.
 
-use super::dispatch::Dispatcher;
+use super::dispatch::{Dispatcher, Refused};
+use super::estimates::Learnt;
 use super::link::ListenerSleep;
 use crate::limits::{ABORT_TURNS_MAX, ABORT_WAIT};
 use listener::{Io, Listener, Time};
@@ -29,12 +30,16 @@ pub(crate) struct ListenerThread<I> {
 }
 
 /// How the drain ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drained {
     /// Connections cut because the drain took too long; 0 when all was answered.
     pub connections_cut: usize,
     /// What the listener counted.
     pub counters: listener::Counters,
+    /// Requests that were not taken.
+    pub refused: Refused,
+    /// What was learnt of the routes' executions.
+    pub learnt: Learnt,
 }
 
 /// How old the reading of the calendar's clock may be, in nanoseconds: it is read for the Date field only.
@@ -161,6 +166,8 @@ impl<I: Io> ListenerThread<I> {
         Ok(Drained {
             connections_cut,
             counters: self.listener.counters(),
+            refused: self.listener.service().refused(),
+            learnt: self.listener.service().learnt(),
         })
     }
 }

@@ -13,22 +13,27 @@ mod answer;
 mod cgi;
 mod dispatch;
 mod ends;
+mod estimates;
 mod link;
 mod listen;
 mod park;
 mod routes;
+mod rules;
 mod seams;
 mod threads;
+mod under_way;
 mod wakes;
 mod work;
 
 pub use access::{AccessLog, AccessLogTo, Format};
 pub use cgi::Cgi;
-pub use dispatch::Dispatcher;
+pub use dispatch::{Dispatcher, Refused};
 pub use ends::Ends;
+pub use estimates::{Learnt, Runs};
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
 pub use listen::Drained;
 pub use routes::{Route, Routes};
+pub use rules::{Intake, Rules};
 pub use seams::{Clock, Guest, Interrupt, Monotonic, Sandboxes, SandboxesError};
 pub(crate) use threads::Reactor;
 pub use work::{WorkerSettings, WorkerThread};
@@ -67,6 +72,8 @@ pub struct Options {
     pub scheduler: &'static Scheduler,
     /// The policy's parameters.
     pub params: Params,
+    /// How requests are taken and who gets them.
+    pub intake: Intake,
     /// Requests that one worker may have at once; beyond it 503.
     pub outstanding_max: u32,
     /// Sandboxes, fitted to this machine.
@@ -153,7 +160,14 @@ impl Server {
         let routes = Arc::new(deployment.routes.bound_to(bound));
         let functions = Arc::new(deployment.functions);
         let ends = Arc::new(Ends::default());
-        let tenants = crate::tenants::shares(&deployment.tenants, options.worker_cores.len());
+        let workers = options.worker_cores.len();
+        let rules = Rules::new(
+            Monotonic.now_ns(),
+            options.scheduler,
+            options.intake.clone(),
+            (&deployment.tenants, workers),
+        );
+        let tenants = crate::tenants::shares(&deployment.tenants, workers);
         let tenants: Arc<[_]> = tenants.into();
         let plan = |worker| WorkerPlan {
             worker,
@@ -163,6 +177,7 @@ impl Server {
             sleep: sleep.clone(),
             reactor: reactor.handle.clone(),
             ends: ends.clone(),
+            tells_starts: rules.admission.wants_starts(),
             tenants: tenants.clone(),
         };
         let (links, workers) = start_workers(plan, &options, &stop)?;
@@ -179,7 +194,7 @@ impl Server {
             }
         };
         let alarms = links.iter().map(WorkerLink::alarm).collect();
-        let dispatcher = Dispatcher::new(routes, links, options.scheduler, access);
+        let dispatcher = Dispatcher::new(routes, links, rules, access);
         let plan = ListenerPlan {
             core: options.listener_core,
             settings: options.listener,

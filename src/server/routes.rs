@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// One route, as the data path sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Route {
     /// For logs: the tenant's name and the route as configured.
     pub name: String,
@@ -25,8 +25,10 @@ pub struct Route {
     pub body_max_bytes: u64,
     /// Deadline of a request after its arrival, in nanoseconds.
     pub relative_deadline_ns: Option<u64>,
-    /// Expected time of execution, in nanoseconds; 0 where unknown.
+    /// What is expected of an execution before any was seen, in nanoseconds; 0 where unknown.
     pub expected_ns: u64,
+    /// Which percentile of executions is expected, from 1 to 100.
+    pub percentile: Option<u8>,
     /// Content type of answers.
     pub content_type: Option<String>,
     /// Processor time that a request may take, in nanoseconds.
@@ -58,7 +60,7 @@ impl Route {
             route: exchange.route,
             arrival_ns,
             deadline_ns: self.deadline_ns(arrival_ns),
-            expected_ns: self.expected_ns,
+            expected_ns: exchange.expected_ns,
         }
     }
 }
@@ -94,6 +96,11 @@ impl Routes {
     /// Where a port listens.
     pub fn address(&self, port: u16) -> SocketAddr {
         self.addresses[usize::from(port)]
+    }
+
+    /// All of them, by their index.
+    pub fn each(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 
     /// How many there are.

@@ -87,6 +87,7 @@ pub(super) struct WorkerPlan {
     pub sleep: Arc<ListenerSleep>,
     pub reactor: tokio::runtime::Handle,
     pub ends: Arc<Ends>,
+    pub tells_starts: bool,
     pub tenants: Arc<[Tenant]>,
 }
 
@@ -109,6 +110,7 @@ impl WorkerPlan {
             notice_ns: options.params.quantum_ns,
             spin_ns: options.worker_spin_ns,
             ends: self.ends,
+            tells_starts: self.tells_starts,
             tenants: self.tenants,
         };
         let core = options.worker_cores[self.worker];

@@ -6,7 +6,7 @@
 use super::answer::{answer, give_up, report};
 use super::cgi::{self, Request};
 use super::ends::{self, Ends};
-use super::link::Inbox;
+use super::link::{Inbox, Start};
 use super::routes::Routes;
 use super::seams::{Clock, Guest, Interrupt};
 use super::wakes::{Wakers, Wakes};
@@ -58,6 +58,8 @@ pub struct WorkerSettings {
     pub spin_ns: Nanos,
     /// Where ends are counted.
     pub ends: Arc<Ends>,
+    /// Whether the listener is told at once when a request begins.
+    pub tells_starts: bool,
     /// By index; of reservations this worker's share.
     pub tenants: Arc<[Tenant]>,
 }
@@ -297,6 +299,15 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     fn start(&mut self, now: Nanos, task: TaskId) {
         let exchange = self.worker.job_mut(task);
         exchange.timeline.started_ns = now;
+        if self.settings.tells_starts {
+            let start = Start {
+                ticket: exchange.ticket,
+                sequence: exchange.sequence,
+                at_ns: now,
+            };
+            let told = self.inbox.starts.push(start);
+            told.expect("the ring has room for two for every outstanding request");
+        }
         let mut arguments = std::mem::take(&mut exchange.arguments);
         let mut environment = std::mem::take(&mut exchange.environment);
         let route = self.routes.route(exchange.route);

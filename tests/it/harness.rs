@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use luge::config::{self, LoadOptions};
 use luge::deployment;
-use luge::server::{self, Drained, Options};
+use luge::server::{self, Drained, Intake, Learnt, Options, Refused};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -41,6 +41,7 @@ pub struct Setup {
     pub send_timeout: Duration,
     pub connections_max: usize,
     pub bodies_max_bytes: u64,
+    pub intake: Intake,
 }
 
 impl Default for Setup {
@@ -60,6 +61,7 @@ impl Default for Setup {
             send_timeout: PATIENCE,
             connections_max: 4096,
             bodies_max_bytes: 1 << 30,
+            intake: Intake::default(),
         }
     }
 }
@@ -160,6 +162,7 @@ impl Setup {
                 preemption: self.preemption,
                 ..sched::Params::default()
             },
+            intake: self.intake.clone(),
             outstanding_max: self.outstanding_max,
             sandbox,
             trigger: self.trigger,
@@ -196,6 +199,9 @@ pub struct Server {
 /// What is known of a server that has ended.
 pub struct Ended {
     pub counters: listener::Counters,
+    pub refused: Refused,
+    /// What was learnt of the routes' executions.
+    pub learnt: Learnt,
     /// The lines of the access log, in the order of the answers; where there was none, of what came back.
     pub answers: Vec<Value>,
 }
@@ -244,7 +250,7 @@ impl Server {
         self.begin_drain();
         let server = self.server.take().expect("runs");
         let (said, ended) = channel();
-        std::thread::spawn(move || said.send(server.join()));
+        std::thread::spawn(move || drop(said.send(server.join())));
         let patience = 2 * PATIENCE;
         let drained = ended
             .recv_timeout(patience)
@@ -252,6 +258,8 @@ impl Server {
             .expect("the ring holds");
         let ended = Ended {
             counters: drained.counters,
+            refused: drained.refused,
+            learnt: drained.learnt.clone(),
             answers: self.log.lines(),
         };
         self.check(&drained, &ended);
@@ -277,6 +285,12 @@ impl Server {
         let given_up = counters.answers_unclaimed + counters.bodies_given_up;
         assert_eq!(lines, answered + given_up, "{say}");
         assert_eq!(counters.accepts_failed, 0, "{say}");
+        let Refused {
+            tenant,
+            server,
+            full,
+        } = drained.refused;
+        assert_eq!(tenant + server + full, counters.refused, "{say}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! Servers listen at ports of the kernel's choice, so that all tests run side by side. Order is asserted,
 //! never time; whoever waits, waits for a condition, and gives up loudly.
 
+mod admission;
 mod bench;
 mod cgi;
 mod client;

@@ -427,7 +427,10 @@ impl SimGuest {
     fn came_since(&self, before: usize) -> Vec<usize> {
         let ledger = self.ledger.borrow();
         // Who found no place in the worker's table waits in the ring, behind everybody.
-        if self.plans.config.scheduler.name != "rr" || ledger.is_behind(self.worker) {
+        // Who waited at the dispatcher has not come when it was submitted.
+        let is_held = self.plans.config.intake.dispatch.name == "jbsq";
+        let is_other = self.plans.config.scheduler.name != "rr" || is_held;
+        if is_other || ledger.is_behind(self.worker) {
             return Vec::new();
         }
         ledger.admitted(self.worker)[before..].to_vec()

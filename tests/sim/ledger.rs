@@ -31,8 +31,8 @@ pub enum Life {
 struct Entry {
     /// The worker that has or had it.
     admitted: Option<u16>,
-    /// There was no room.
-    refused: bool,
+    /// It was not taken.
+    refused: Option<Refused>,
     abandoned: bool,
     life: Life,
     /// With the answer's status.
@@ -43,6 +43,18 @@ struct Entry {
     /// The access log tells that its client went away first.
     given_up: bool,
 }
+
+/// How it was told that it is not taken.
+#[derive(Clone, Copy)]
+struct Refused {
+    status: u16,
+    retry_after_s: Option<u32>,
+    /// Not for want of workers.
+    by_admission: bool,
+}
+
+/// In place of the worker: it waits at the dispatcher.
+const HELD: u16 = u16::MAX;
 
 /// An answer that was given.
 #[derive(Clone, Copy)]
@@ -62,7 +74,9 @@ pub struct Ledger {
     clients: BTreeMap<ConnectionKey, usize>,
     /// The request that each connection has under way.
     under_way: BTreeMap<ConnectionKey, usize>,
-    /// Requests of each worker that have not come back, and all that it ever got.
+    /// Requests that waited at the dispatcher first and have not come back.
+    held: u32,
+    /// Those of each worker that got them at once, and all that it ever got so.
     outstanding: Vec<u32>,
     admitted: Vec<Vec<usize>>,
     /// Records of requests that never were exchanges.
@@ -73,6 +87,7 @@ impl Ledger {
     pub fn new(shared: Rc<Shared>, plans: Rc<Plans>) -> Ledger {
         Ledger {
             entries: vec![Entry::default(); plans.requests.len()],
+            held: 0,
             outstanding: vec![0; plans.config.workers],
             admitted: vec![Vec::new(); plans.config.workers],
             clients: BTreeMap::new(),
@@ -97,7 +112,7 @@ impl Ledger {
 
     /// Requests that workers have.
     pub fn outstanding(&self) -> u32 {
-        self.outstanding.iter().sum()
+        self.held + self.outstanding.iter().sum::<u32>()
     }
 
     pub fn is_abandoned(&self, id: usize) -> bool {
@@ -182,21 +197,31 @@ impl Ledger {
         id
     }
 
-    fn submitted(&mut self, id: usize, key: ConnectionKey, worker: Option<u16>) {
+    fn submitted(&mut self, id: usize, key: ConnectionKey, taken: Result<u16, Refused>) {
         self.shared
-            .trace(|| format!("request {id} submitted: {worker:?}"));
+            .trace(|| format!("request {id} submitted: {:?}", taken.ok()));
         let max = self.plans.config.outstanding_max;
+        let intake = &self.plans.config.intake;
+        let may_hold = intake.dispatch.name == "jbsq";
+        let may_keep = intake.dispatch.name == "darc";
         let entry = &mut self.entries[id];
         assert!(
-            entry.admitted.is_none() && !entry.refused,
+            entry.admitted.is_none() && entry.refused.is_none(),
             "{id} is submitted twice"
         );
         assert!(
             !self.under_way.contains_key(&key),
             "{id} overtakes another of its connection"
         );
-        match worker {
-            Some(worker) => {
+        match taken {
+            Ok(HELD) => {
+                assert!(may_hold, "{id} waits for nothing");
+                self.shared.saw("held");
+                self.held += 1;
+                entry.admitted = Some(HELD);
+                self.under_way.insert(key, id);
+            }
+            Ok(worker) => {
                 let outstanding = &mut self.outstanding[usize::from(worker)];
                 assert!(*outstanding < max, "worker {worker} is full");
                 *outstanding += 1;
@@ -204,15 +229,22 @@ impl Ledger {
                 entry.admitted = Some(worker);
                 self.under_way.insert(key, id);
             }
-            None => {
-                assert!(
+            Err(refused) => {
+                let is_full = || {
                     self.outstanding
                         .iter()
-                        .all(|&outstanding| outstanding == max),
+                        .all(|&outstanding| outstanding == max)
+                };
+                assert!(
+                    refused.by_admission || may_hold || may_keep || is_full(),
                     "there is room for {id}"
                 );
-                self.shared.saw("503: no room");
-                entry.refused = true;
+                self.shared.saw(match refused.status {
+                    429 => "429",
+                    _ if refused.by_admission => "503: no capacity",
+                    _ => "503: no room",
+                });
+                entry.refused = Some(refused);
             }
         }
         self.check_memory();
@@ -248,10 +280,15 @@ impl Ledger {
         self.shared
             .trace(|| format!("request {id} completed: {}", exchange.status.0));
         assert!(entry.completed.is_none(), "{id} came back twice");
-        assert_eq!(entry.admitted, Some(exchange.worker), "{id}");
         assert_eq!(exchange.is_abandoned(), entry.abandoned, "{id}");
         entry.completed = Some(exchange.status.0);
-        self.outstanding[usize::from(exchange.worker)] -= 1;
+        match entry.admitted {
+            Some(HELD) => self.held -= 1,
+            admitted => {
+                assert_eq!(admitted, Some(exchange.worker), "{id}");
+                self.outstanding[usize::from(exchange.worker)] -= 1;
+            }
+        }
         if entry.abandoned {
             return;
         }
@@ -295,10 +332,10 @@ impl Ledger {
         assert!(self.under_way.is_empty() && self.outstanding() == 0);
         let numbered = |entry: &Entry| entry.answered.is_some_and(|given| given.numbered);
         let expected = Counters {
-            submitted: count(&|entry| entry.admitted.is_some() || entry.refused),
+            submitted: count(&|entry| entry.admitted.is_some() || entry.refused.is_some()),
             answered: count(&numbered),
             rejected: self.rejected,
-            refused: count(&|entry| entry.refused),
+            refused: count(&|entry| entry.refused.is_some()),
             abandoned: count(&|entry| entry.abandoned),
             answers_unclaimed: count(&|entry| entry.abandoned && entry.given_up),
             bodies_given_up: count(&|entry| entry.given_up && !entry.abandoned),
@@ -367,10 +404,15 @@ impl Service for Watched {
     fn submit(&mut self, exchange: Box<Exchange>) -> Result<u16, (Box<Exchange>, Refusal)> {
         let key = exchange.connection;
         let id = self.ledger.borrow().check_request(&exchange);
+        let before = self.dispatcher.refused();
         let result = self.dispatcher.submit(exchange);
-        self.ledger
-            .borrow_mut()
-            .submitted(id, key, result.as_ref().ok().copied());
+        let by_admission = self.dispatcher.refused().full == before.full;
+        let taken = result.as_ref().map_err(|(_, refusal)| Refused {
+            status: refusal.status.0,
+            retry_after_s: refusal.retry_after_s,
+            by_admission,
+        });
+        self.ledger.borrow_mut().submitted(id, key, taken.copied());
         result
     }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use listener_http::{Limits, Method};
 use luge::config::Router;
 use luge::config::{Abi, DeadlineAction};
-use luge::server::{Cgi, Route, Routes};
-use sched::{Params, Reservation, SCHEDULERS, Scheduler, Tenant};
+use luge::server::{Cgi, Intake, Route, Routes};
+use sched::admission::RULES;
+use sched::estimate::ESTIMATORS;
+use sched::{DISPATCHERS, DispatchParams, Params, Reservation, SCHEDULERS, Scheduler, Tenant};
 
 use crate::request;
 use crate::shared::Shared;
@@ -25,6 +27,8 @@ pub struct Config {
     pub params: Params,
     /// A worker's share of what they are promised.
     pub tenants: [Tenant; PORTS as usize],
+    /// How requests are taken, and who gets them.
+    pub intake: Intake,
     pub listener: listener::Settings,
     /// Receive buffers, and the size of each.
     pub buffers: u16,
@@ -55,6 +59,7 @@ impl Config {
                 ..Params::default()
             },
             tenants: [(); PORTS as usize].map(|()| draw_tenant(shared)),
+            intake: draw_intake(shared),
             listener: listener::Settings {
                 limits: LIMITS,
                 bodies_max_bytes: match calm {
@@ -78,6 +83,32 @@ impl Config {
             calm,
             steps: shared.within(500..=10_000),
         }
+    }
+}
+
+/// All that the listener can do with what it sees of its workers.
+const DISPATCH: [&str; 6] = ["jsq", "jbsq", "lwl", "po2", "rr", "darc"];
+
+fn draw_intake(shared: &Shared) -> Intake {
+    let dispatch = *shared.pick(&DISPATCH);
+    let named = DISPATCHERS.iter().find(|named| named.name == dispatch);
+    Intake {
+        dispatch: named.expect("a dispatcher"),
+        dispatch_params: DispatchParams {
+            bound: shared.within(1..=3) as u32,
+        },
+        backlog_max: shared.within(1..=6),
+        // Most often nobody is refused for the sake of the others.
+        admission: match shared.chance(50) {
+            true => &RULES[0],
+            false => shared.pick(RULES),
+        },
+        reserve_permille: shared.below(900) as u32,
+        target_ns: 20_000,
+        interval_ns: 50_000,
+        caps_budgets: shared.chance(20),
+        estimator: shared.chance(70).then(|| shared.pick(ESTIMATORS)),
+        ..Intake::default()
     }
 }
 
@@ -132,7 +163,9 @@ pub fn routes() -> Arc<Routes> {
                 allow: request::ALLOW.into(),
                 body_max_bytes,
                 relative_deadline_ns,
-                expected_ns: 0,
+                // Half of its deadline, where it has one.
+                expected_ns: relative_deadline_ns.unwrap_or(0) / 2,
+                percentile: (port == 0).then_some(90),
                 content_type: content_type.map(str::to_owned),
                 cpu_limit_ns: None,
                 deadline_action: DeadlineAction::None,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::keys::{ROUTE_IGNORED, TENANT_IGNORED, WITHOUT_EFFECT};
+use super::keys::{ROUTE_IGNORED, TENANT_IGNORED};
 use super::*;
 
 /// Modules that the tests' resolver knows.
@@ -187,12 +187,7 @@ fn a_whole_spec() {
     );
     assert_eq!(problem.position, spec.tenants[1].routes[0].path_position);
     let said: Vec<_> = notices.iter().map(|notice| &*notice.at).collect();
-    let expected = [
-        "$[0].routes[0].expected-execution-us",
-        "$[0].routes[0].admissions-percentile",
-        "$[0].routes[0].path",
-        "$[1].max-budget-us",
-    ];
+    let expected = ["$[0].routes[0].path", "$[1].max-budget-us"];
     assert_eq!(said, expected);
 }
 
@@ -320,10 +315,6 @@ fn the_schema() {
                 );
             }
         }
-    }
-    for key in WITHOUT_EFFECT {
-        let known = [tenant, route].map(|object| object["properties"].get(*key).is_some());
-        assert!(known.contains(&true), "{key}");
     }
     assert!(!schema.to_string().contains("null"));
     assert!(!schema.to_string().contains("\\n"));

@@ -50,7 +50,7 @@ impl Ledger {
     /// Checks that a request comes to this status, and says whether it ends its connection.
     fn is_last(&self, id: usize, status: u16, numbered: bool) -> bool {
         let entry = &self.entries[id];
-        let submitted = entry.admitted.is_some() || entry.refused;
+        let submitted = entry.admitted.is_some() || entry.refused.is_some();
         match (self.plan(id).verdict, status) {
             (Verdict::Routed | Verdict::BadBody { .. }, 408) if !submitted => {
                 assert!(numbered, "{id}");
@@ -62,11 +62,8 @@ impl Ledger {
                 true
             }
             (Verdict::Routed, _) => {
-                let expected = if entry.refused {
-                    Some(503)
-                } else {
-                    entry.completed
-                };
+                let refused = entry.refused.map(|refused| refused.status);
+                let expected = refused.or(entry.completed);
                 assert_eq!((Some(status), numbered), (expected, true), "{id}");
                 false
             }
@@ -136,11 +133,15 @@ impl Ledger {
         };
         let length = body.len().to_string();
         let allow = (status == 405).then_some(request::ALLOW);
+        let retry_after = match entry.refused {
+            Some(refused) => refused.retry_after_s.map(|seconds| seconds.to_string()),
+            None => (status == 503).then(|| "1".to_owned()),
+        };
         let fields = [
             ("Content-Type", content_type),
             ("Content-Length", Some(length.as_str())),
             ("Allow", allow),
-            ("Retry-After", (status == 503).then_some("1")),
+            ("Retry-After", retry_after.as_deref()),
         ];
         for (name, expected) in fields {
             assert_eq!(response.field(name), expected, "{id}: {name}");
@@ -174,6 +175,7 @@ fn seen_status(status: u16) -> &'static str {
         405 => "405",
         408 => "408",
         413 => "413",
+        429 => "429",
         500 => "500",
         503 => "503",
         _ => panic!("{status}"),
