@@ -7,14 +7,18 @@
 //! | [`schedule`] | when a load generator means to send |
 //! | [`fit`] | whether it did send as a Poisson process does |
 //! | [`formats`] | histograms as files for other programs |
+//! | [`event`] | what happened to requests, the last so many for each thread |
+//! | [`recording`] | … written down, to be replayed |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod event;
 pub mod fit;
 pub mod formats;
 pub mod histogram;
 pub mod hlog;
+pub mod recording;
 pub mod replications;
 pub mod schedule;
 
