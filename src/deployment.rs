@@ -407,6 +407,8 @@ fn bind(
         cpu_limit_ns: route.cpu_limit_us.map(us),
         deadline_action: route.deadline_action,
         debug: route.debug,
+        tells_timing: route.server_timing,
+        objective_ns: route.latency_objective_us.map(us),
         abi: route.abi,
         cgi: artifact
             .reads_environment()

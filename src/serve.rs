@@ -462,6 +462,7 @@ fn options(
         listener_spin_ns: spin_ns,
         drain_timeout: settings.drain_timeout,
         access_log: access_log(settings)?,
+        events: 1 << 16,
     })
 }
 

@@ -203,6 +203,12 @@ impl<J> Worker<J> {
         self.policy.rank(id)
     }
 
+    /// Whether a task waits for a wake.
+    #[must_use]
+    pub fn is_blocked(&self, id: TaskId) -> bool {
+        self.slots[id.index()].state == State::Blocked
+    }
+
     /// The key of a living task.
     #[must_use]
     pub fn key(&self, id: TaskId) -> TaskKey {

@@ -14,17 +14,19 @@
 //!   └───────────────────────────────── keep-alive ────────────────────┘
 //! ```
 
-use crate::exchange::{Abandoned, ConnectionKey, Exchange, Spare, Timeline, clear};
+use crate::exchange::{Abandoned, ConnectionKey, Exchange, Spare, clear};
 use crate::limits::{
-    BODY_TIMEOUTS_MAX, IDLE_BUFFER_MAX_BYTES, INPUT_AHEAD_MAX_BYTES, INPUT_MAX_BYTES,
-    OUTPUT_AHEAD_MAX_BYTES,
+    ANSWERS_AHEAD_MAX, BODY_TIMEOUTS_MAX, IDLE_BUFFER_MAX_BYTES, INPUT_AHEAD_MAX_BYTES,
+    INPUT_MAX_BYTES, OUTPUT_AHEAD_MAX_BYTES,
 };
 use crate::service::{Answered, Refusal, Service};
+use crate::timeline::Timeline;
 use crate::{Counters, Settings};
 use listener_http::{
     BodyDecoder, CONTINUE, Framing, Head, HeadParser, Method, Parsed, Reject, ResponseHead, Status,
     Version, encode_head,
 };
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// What a connection needs from around it for one call.
@@ -37,6 +39,25 @@ pub(crate) struct Context<'a, S> {
     pub date: &'a str,
     pub now_ns: u64,
     pub key: ConnectionKey,
+}
+
+impl<S: Service> Context<'_, S> {
+    fn departed(&mut self, departing: Departing) {
+        let Departing {
+            exchange,
+            body_bytes,
+        } = departing;
+        self.service.departed(&exchange.answered(body_bytes));
+        self.spare.keep(exchange);
+    }
+
+    /// Nobody waits any more for what an exchange asked.
+    pub fn unclaimed(&mut self, exchange: Box<Exchange>) {
+        let record = exchange.given_up();
+        self.service.answered(&record);
+        self.service.departed(&record);
+        self.spare.keep(exchange);
+    }
 }
 
 enum Phase {
@@ -57,9 +78,17 @@ pub(crate) enum Overdue {
     Cut,
 }
 
+/// An answer that the kernel has not taken, and the length of its body.
+struct Departing {
+    exchange: Box<Exchange>,
+    body_bytes: u64,
+}
+
 pub(crate) struct Connection {
     port: u16,
     client: Option<IpAddr>,
+    /// When it was accepted, until its first request has come.
+    accepted_ns: u64,
     phase: Phase,
     parser: HeadParser,
     /// Received and not yet consumed, from `consumed` on.
@@ -67,6 +96,10 @@ pub(crate) struct Connection {
     consumed: usize,
     /// To be sent next.
     pub output: Vec<u8>,
+    /// The answers in what is being sent, and behind them those in `output`.
+    departing: VecDeque<Departing>,
+    /// How many of them are in what is being sent.
+    offered: usize,
     /// When the body that is coming in must be there, however lively its client is.
     body_until_ns: u64,
     /// When the request that is coming in began; 0 between requests.
@@ -84,11 +117,14 @@ impl Connection {
         Connection {
             port,
             client,
+            accepted_ns: now_ns,
             phase: Phase::Head,
             parser: HeadParser::new(),
             input: Vec::new(),
             consumed: 0,
             output: Vec::new(),
+            departing: VecDeque::new(),
+            offered: 0,
             body_until_ns: 0,
             began_ns: 0,
             deadline_ns: now_ns + settings.header_timeout_ns,
@@ -146,18 +182,18 @@ impl Connection {
             "one request is under way at a time"
         );
         exchange.keep_alive &= !context.settings.draining;
+        let keep_alive = exchange.keep_alive;
         let refusal = Refusal::new(exchange.status);
         if exchange.status == Status::OK || exchange.own_head.is_read() {
-            self.write_answer(context, &exchange);
+            self.give_answer(context, exchange);
         } else {
-            self.write_refusal(context, &exchange, &refusal);
+            self.give_refusal(context, exchange, &refusal);
         }
-        self.next_request(context, exchange.keep_alive);
+        self.next_request(context, keep_alive);
         // Receiving has paused: closing with unread bytes would reset the connection under the answer
         // (RFC 9112 §9.6).
         let ahead = self.input.len() - self.consumed;
-        self.linger |= !exchange.keep_alive && ahead >= INPUT_AHEAD_MAX_BYTES;
-        context.spare.keep(exchange);
+        self.linger |= !keep_alive && ahead >= INPUT_AHEAD_MAX_BYTES;
         self.advance_input(context);
     }
 
@@ -190,10 +226,15 @@ impl Connection {
     pub fn wants_input(&self) -> bool {
         !self.input_ended
             && match self.phase {
-                Phase::Head | Phase::Body(..) => self.output.len() < OUTPUT_AHEAD_MAX_BYTES,
+                Phase::Head | Phase::Body(..) => self.has_room(),
                 Phase::Waiting { .. } => self.input.len() - self.consumed < INPUT_AHEAD_MAX_BYTES,
                 Phase::Closing => self.linger,
             }
+    }
+
+    /// Whether another answer may be added to those that have not been sent.
+    fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_AHEAD_MAX_BYTES && self.departing.len() < ANSWERS_AHEAD_MAX
     }
 
     /// Whether all is said once `output` has been sent.
@@ -217,11 +258,34 @@ impl Connection {
             }
             Phase::Body(_, exchange) => {
                 context.counters.bodies_given_up += 1;
-                context.service.answered(&exchange.given_up());
-                context.spare.keep(exchange);
+                context.unclaimed(exchange);
             }
             Phase::Head | Phase::Closing => {}
         }
+    }
+
+    /// All of `output` was just given to the kernel.
+    pub fn offer(&mut self, now_ns: u64) {
+        for departing in self.departing.range_mut(self.offered..) {
+            departing.exchange.timeline.sending_ns = now_ns;
+        }
+        self.offered = self.departing.len();
+    }
+
+    /// The kernel has taken all that it was given.
+    pub fn taken<S: Service>(&mut self, context: &mut Context<'_, S>) {
+        for mut departing in self.departing.drain(..self.offered) {
+            departing.exchange.timeline.sent_ns = context.now_ns;
+            context.departed(departing);
+        }
+        self.offered = 0;
+    }
+
+    /// The connection is no more: what was not taken never will be.
+    pub fn end<S: Service>(&mut self, context: &mut Context<'_, S>) {
+        self.departing
+            .drain(..)
+            .for_each(|departing| context.departed(departing));
     }
 
     /// All that was given to be sent has been.
@@ -264,7 +328,7 @@ impl Connection {
     /// Consumes what can be consumed now, from the front.
     fn advance<S: Service>(&mut self, context: &mut Context<'_, S>, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while at < bytes.len() && self.output.len() < OUTPUT_AHEAD_MAX_BYTES {
+        while at < bytes.len() && self.has_room() {
             let rest = &bytes[at..];
             match std::mem::replace(&mut self.phase, Phase::Closing) {
                 Phase::Head => {
@@ -330,6 +394,9 @@ impl Connection {
             let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE);
             return self.refuse(context, Some(head), &refusal, false);
         }
+        exchange.timeline.accepted_ns = std::mem::take(&mut self.accepted_ns);
+        exchange.timeline.began_ns = self.began_ns;
+        exchange.timeline.parsed_ns = context.now_ns;
         exchange.connection = context.key;
         exchange.port = self.port;
         exchange.client = self.client;
@@ -338,6 +405,7 @@ impl Connection {
         exchange.method = head.method;
         exchange.version = head.version;
         exchange.keep_alive = head.keep_alive && !context.settings.draining;
+        exchange.tells_timing = target.tells_timing || head.wants_timing;
         exchange.head.extend_from_slice(raw);
         exchange.path = span(raw, head.path.as_bytes());
         exchange.query = span(raw, head.query.as_bytes());
@@ -404,10 +472,9 @@ impl Connection {
     ) {
         exchange.keep_alive = false;
         exchange.status = refusal.status;
-        self.write_refusal(context, &exchange, refusal);
+        self.give_refusal(context, exchange, refusal);
         self.next_request(context, false);
         self.linger = true;
-        context.spare.keep(exchange);
     }
 
     fn submit<S: Service>(&mut self, context: &mut Context<'_, S>, mut exchange: Box<Exchange>) {
@@ -423,9 +490,9 @@ impl Connection {
                 exchange.status = refusal.status;
                 // A drain may have begun since the head was there.
                 exchange.keep_alive &= !context.settings.draining;
-                self.write_refusal(context, &exchange, &refusal);
-                self.next_request(context, exchange.keep_alive);
-                context.spare.keep(exchange);
+                let keep_alive = exchange.keep_alive;
+                self.give_refusal(context, exchange, &refusal);
+                self.next_request(context, keep_alive);
             }
         }
     }
@@ -440,7 +507,22 @@ impl Connection {
         self.deadline_ns = context.now_ns + context.settings.idle_timeout_ns;
     }
 
-    fn write_answer<S: Service>(&mut self, context: &mut Context<'_, S>, exchange: &Exchange) {
+    fn give_answer<S: Service>(
+        &mut self,
+        context: &mut Context<'_, S>,
+        mut exchange: Box<Exchange>,
+    ) {
+        exchange.timeline.answered_ns = context.now_ns;
+        let body_bytes = self.write_answer(context, &exchange);
+        self.depart(context, exchange, body_bytes);
+    }
+
+    /// Returns the length of the body.
+    fn write_answer<S: Service>(
+        &mut self,
+        context: &mut Context<'_, S>,
+        exchange: &Exchange,
+    ) -> u64 {
         let own = &exchange.own_head;
         let (status, is_head) = (exchange.status, exchange.method == Method::Head);
         let body = match status.forbids_content() {
@@ -451,6 +533,8 @@ impl Connection {
         let is_unknown = own.is_read() && body.is_empty() && is_head;
         let has_length = status != Status::NOT_MODIFIED && !is_unknown;
         let reason = &exchange.answer[own.reason.clone()];
+        let timing = timing(exchange);
+        let extra = timing.as_deref().map(|text| (SERVER_TIMING, text));
         let is_own = own.is_read() && (body.is_empty() || own.fields().has_content_type());
         let content_type = match is_own {
             true => None,
@@ -466,20 +550,20 @@ impl Connection {
             retry_after_s: None,
             allow: None,
             date: context.date,
-            extra: &[],
+            extra: extra.as_slice(),
             lines: Some(own.fields()),
         };
         encode_head(&head, &mut self.output);
         if !is_head {
             self.output.extend_from_slice(body);
         }
-        Self::record(context, exchange, body.len() as u64);
+        body.len() as u64
     }
 
-    fn write_refusal<S: Service>(
+    fn give_refusal<S: Service>(
         &mut self,
         context: &mut Context<'_, S>,
-        exchange: &Exchange,
+        mut exchange: Box<Exchange>,
         refusal: &Refusal,
     ) {
         let reply = (
@@ -487,13 +571,32 @@ impl Connection {
             exchange.keep_alive,
             exchange.method != Method::Head,
         );
-        let body_bytes = self.write_error(context.date, refusal, reply, &exchange.report);
-        Self::record(context, exchange, body_bytes);
+        exchange.timeline.answered_ns = context.now_ns;
+        let timing = timing(&exchange);
+        let extra = timing.as_deref().map(|text| (SERVER_TIMING, text));
+        let body_bytes = self.write_error(
+            (context.date, extra.as_slice()),
+            refusal,
+            reply,
+            &exchange.report,
+        );
+        self.depart(context, exchange, body_bytes);
     }
 
-    fn record<S: Service>(context: &mut Context<'_, S>, exchange: &Exchange, body_bytes: u64) {
+    /// The answer is in `output`: what is left of its exchange is its record.
+    fn depart<S: Service>(
+        &mut self,
+        context: &mut Context<'_, S>,
+        mut exchange: Box<Exchange>,
+        body_bytes: u64,
+    ) {
         context.counters.answered += 1;
         context.service.answered(&exchange.answered(body_bytes));
+        context.spare.release(&mut exchange);
+        self.departing.push_back(Departing {
+            exchange,
+            body_bytes,
+        });
     }
 
     fn reject<S: Service>(
@@ -517,9 +620,9 @@ impl Connection {
         let version = head.map_or(Version::Http11, |head| head.version);
         let method = head.map(|head| head.method);
         let reply = (version, stay, method != Some(Method::Head));
-        let body_bytes = self.write_error(context.date, refusal, reply, &[]);
+        let body_bytes = self.write_error((context.date, &[]), refusal, reply, &[]);
         context.counters.rejected += 1;
-        context.service.answered(&Answered {
+        let record = Answered {
             request_id: 0,
             port: self.port,
             client: self.client,
@@ -528,8 +631,12 @@ impl Connection {
             query: head.map_or(&[], |head| head.query.as_bytes()),
             status: refusal.status,
             body_bytes,
-            timeline: Timeline::default(),
-        });
+            route: None,
+            worker: None,
+            timeline: &Timeline::default(),
+        };
+        context.service.answered(&record);
+        context.service.departed(&record);
         self.next_request(context, stay);
         self.linger = !stay;
     }
@@ -537,7 +644,7 @@ impl Connection {
     /// A report, or, where it is empty, a short text for people, without internals. Returns its length.
     fn write_error(
         &mut self,
-        date: &str,
+        (date, extra): (&str, &[(&str, &str)]),
         refusal: &Refusal,
         (version, keep_alive, send_body): (Version, bool, bool),
         report: &[u8],
@@ -558,7 +665,7 @@ impl Connection {
             retry_after_s: refusal.retry_after_s,
             allow: refusal.allow.as_deref(),
             date,
-            extra: &[],
+            extra,
             lines: None,
         };
         encode_head(&head, &mut self.output);
@@ -568,6 +675,15 @@ impl Connection {
         }
         body_bytes
     }
+}
+
+/// The field that says where the time of an answer went (W3C Server Timing).
+const SERVER_TIMING: &str = "Server-Timing";
+
+/// Its value, if somebody asks for it.
+fn timing(exchange: &Exchange) -> Option<String> {
+    let asked = exchange.tells_timing;
+    asked.then(|| exchange.timeline.server_timing())
 }
 
 fn span(raw: &[u8], part: &[u8]) -> std::ops::Range<usize> {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::{BUFFER_KEPT_MAX_BYTES, EXCHANGES_KEPT_MAX, EXCHANGES_KEPT_MAX_BYTES};
 use crate::service::Answered;
+use crate::timeline::Timeline;
 
 /// The client went away before its answer: nobody sees this status but the access log (nginx's 499).
 const CLIENT_CLOSED_REQUEST: Status = Status(499);
@@ -28,21 +29,6 @@ impl ConnectionKey {
     pub fn index(self) -> u32 {
         self.index
     }
-}
-
-/// Points in a request's life, in nanoseconds of the server's clock; 0 where not reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timeline {
-    /// The last byte of the request was there.
-    pub arrived_ns: u64,
-    /// Its sandbox was started.
-    pub started_ns: u64,
-    /// The function ended.
-    pub finished_ns: u64,
-    /// Time that it held the worker's core.
-    pub ran_ns: u64,
-    /// How often it was preempted.
-    pub preemptions: u32,
 }
 
 /// A request on its way to a worker, or its answer on the way back.
@@ -74,6 +60,8 @@ pub struct Exchange {
     pub version: Version,
     /// Whether the connection stays open after the answer.
     pub keep_alive: bool,
+    /// Whether the answer says where its time went.
+    pub(crate) tells_timing: bool,
     /// The request's head as it was received.
     pub head: Vec<u8>,
     /// The path's bytes within `head`.
@@ -138,6 +126,7 @@ impl Exchange {
             method: Method::Get,
             version: Version::Http11,
             keep_alive: false,
+            tells_timing: false,
             head: Vec::new(),
             path: 0..0,
             query: 0..0,
@@ -156,7 +145,7 @@ impl Exchange {
         })
     }
 
-    /// What the access log says of its answer.
+    /// What is told of its answer.
     pub(crate) fn answered(&self, body_bytes: u64) -> Answered<'_> {
         Answered {
             request_id: self.request_id,
@@ -167,11 +156,13 @@ impl Exchange {
             query: self.query(),
             status: self.status,
             body_bytes,
-            timeline: self.timeline,
+            route: Some(self.route),
+            worker: (self.timeline.dispatched_ns > 0).then_some(self.worker),
+            timeline: &self.timeline,
         }
     }
 
-    /// What the access log says where the client went away first.
+    /// What is told where the client went away first.
     pub(crate) fn given_up(&self) -> Answered<'_> {
         let status = CLIENT_CLOSED_REQUEST;
         Answered {
@@ -278,8 +269,15 @@ impl Spare {
         exchange
     }
 
-    pub fn keep(&mut self, mut exchange: Box<Exchange>) {
+    /// Gives back the memory of an exchange's bodies, of which nobody needs anything any more.
+    pub fn release(&mut self, exchange: &mut Exchange) {
         self.bodies_bytes -= std::mem::take(&mut exchange.reserved_bytes);
+        clear(&mut exchange.body);
+        clear(&mut exchange.answer);
+    }
+
+    pub fn keep(&mut self, mut exchange: Box<Exchange>) {
+        self.release(&mut exchange);
         exchange.recycle();
         let bytes = exchange.capacity_bytes();
         if self.resting.len() < EXCHANGES_KEPT_MAX

@@ -14,10 +14,12 @@ mod listener;
 mod probe;
 mod ring;
 mod service;
+mod timeline;
 
-pub use exchange::{ConnectionKey, Exchange, Timeline};
+pub use exchange::{ConnectionKey, Exchange};
 pub use io::{BufferId, Completion, Io, Received};
 pub use listener::{Counters, Listener, Settings, Time};
 pub use probe::{Cause, Features, RingError, build_ring, probe};
 pub use ring::{Bell, Ring};
 pub use service::{Answered, Refusal, Service, Target};
+pub use timeline::Timeline;

@@ -42,6 +42,9 @@ pub(crate) const IDLE_BUFFER_MAX_BYTES: usize = 4 * 1024;
 /// Bytes waiting to be sent to a client that does not read, before its next request is looked at.
 pub const OUTPUT_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
+/// Answers of a connection that the kernel has not taken, before its next request is looked at: each is remembered.
+pub const ANSWERS_AHEAD_MAX: usize = 16;
+
 /// A buffer that grew beyond this is freed after use and not kept for the next request.
 pub const BUFFER_KEPT_MAX_BYTES: usize = 64 * 1024;
 

@@ -331,8 +331,10 @@ impl<I: Io, S: Service> Listener<I, S> {
         if slot.connection.output.capacity() == 0 {
             slot.connection.output = bytes;
         }
-        if !slot.cut {
-            let (connection, mut context, _) = self.parts(index);
+        let cut = slot.cut;
+        let (connection, mut context, _) = self.parts(index);
+        connection.taken(&mut context);
+        if !cut {
             connection.sent(&mut context);
         }
         self.flush(index);
@@ -348,8 +350,7 @@ impl<I: Io, S: Service> Listener<I, S> {
             && !exchange.is_abandoned();
         if !waiting {
             self.counters.answers_unclaimed += 1;
-            self.service.answered(&exchange.given_up());
-            return self.spare.keep(exchange);
+            return self.context(key).unclaimed(exchange);
         }
         let (connection, mut context, _) = self.parts(index);
         connection.answer(&mut context, exchange);
@@ -370,6 +371,7 @@ impl<I: Io, S: Service> Listener<I, S> {
                 slot.sending = true;
                 slot.send_deadline_ns = now_ns + self.settings.send_timeout_ns;
                 io.send(key, slot.fd, std::mem::take(&mut connection.output), 0);
+                connection.offer(now_ns);
             }
             if connection.wants_input() && !slot.receiving {
                 slot.receiving = true;
@@ -390,7 +392,8 @@ impl<I: Io, S: Service> Listener<I, S> {
         self.stop_receiving_unless_wanted(index);
         let slot = &self.slots[index];
         if !slot.receiving && !slot.sending {
-            let slot = self.slots.remove(index);
+            let mut slot = self.slots.remove(index);
+            slot.connection.end(&mut self.context(key));
             self.io.close(slot.fd);
         }
     }
@@ -465,6 +468,19 @@ impl<I: Io, S: Service> Listener<I, S> {
             "a slot is freed only by its final completion"
         );
         index
+    }
+
+    /// For what no longer has a connection.
+    fn context(&mut self, key: ConnectionKey) -> Context<'_, S> {
+        Context {
+            service: &mut self.service,
+            settings: &self.settings,
+            counters: &mut self.counters,
+            spare: &mut self.spare,
+            date: std::str::from_utf8(&self.date).expect("an IMF-fixdate is ASCII"),
+            now_ns: self.time.now_ns,
+            key,
+        }
     }
 
     fn parts(&mut self, index: usize) -> (&mut Connection, Context<'_, S>, &mut I) {

@@ -1,6 +1,7 @@
 //! The seam between the listener and what is behind it: routing, admission, the rings to the workers.
 
-use crate::exchange::{ConnectionKey, Exchange, Timeline};
+use crate::exchange::{ConnectionKey, Exchange};
+use crate::timeline::Timeline;
 use listener_http::{Head, Method, Status};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub struct Target {
     pub route: u16,
     /// The largest body that the route takes, in bytes.
     pub body_max_bytes: u64,
+    /// Whether every answer of the route says where its time went; else those whose request asks.
+    pub tells_timing: bool,
 }
 
 /// What a client that found no room is told to wait, in seconds: the least that the field can say.
@@ -40,7 +43,7 @@ impl Refusal {
     }
 }
 
-/// One answer, as the access log tells it.
+/// One answer, as it is told of; with the status 499 there was nobody any more to give it to.
 #[derive(Clone, Debug)]
 pub struct Answered<'a> {
     /// The request's number; 0 where it was refused before it had one.
@@ -59,8 +62,12 @@ pub struct Answered<'a> {
     pub status: Status,
     /// The length of the answer's body.
     pub body_bytes: u64,
-    /// When what happened to it; zeros where it never reached a worker.
-    pub timeline: Timeline,
+    /// The route, where it had one.
+    pub route: Option<u16>,
+    /// The worker that had it, if one had.
+    pub worker: Option<u16>,
+    /// When what happened to it.
+    pub timeline: &'a Timeline,
 }
 
 /// What the listener asks of the server behind it. Nothing here may wait.
@@ -90,6 +97,10 @@ pub trait Service {
     /// The content type of a route's answers.
     fn content_type(&self, route: u16) -> Option<&str>;
 
-    /// An answer was handed to its connection. For the access log; must not wait.
+    /// An answer was handed to its connection, or there is nobody to hand it to. Told once of every request.
     fn answered(&mut self, record: &Answered<'_>);
+
+    /// Nothing more happens to a request of which [`Service::answered`] told: the kernel has taken the answer's last
+    /// byte, or (`sent_ns` is 0) that is not known, or will never be. Told once of every request.
+    fn departed(&mut self, record: &Answered<'_>);
 }

@@ -93,6 +93,7 @@ use self::watch::Watch;
 use crate::settings::Preemption;
 
 pub use self::kernel::monotonic_ns;
+pub(crate) use self::kernel::ticks;
 pub use self::watch::Watcher;
 
 /// No slice, no token, no promise; disarms a timer.

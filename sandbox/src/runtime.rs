@@ -315,7 +315,7 @@ impl Runtime {
         let sandbox = &mut self.sandboxes[slot as usize];
         assert!(!sandbox.taken, "slot {slot} is taken");
         sandbox.reset(&self.reactor);
-        sandbox.slot.reset_cpu_time();
+        sandbox.slot.reset_time();
         let state = State::new(call, function.profile.clone(), sandbox.slot.clone());
         sandbox.needs_reactor = function.needs_reactor;
         sandbox.waker = waker;
@@ -351,6 +351,17 @@ impl Runtime {
                 }
             }
         }
+    }
+
+    /// Of the slot's last slice, which took `slice_ns` and has just ended, the time in calls of the host that do more
+    /// than tell a number.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such slot.
+    #[must_use]
+    pub fn host_ns(&self, slot: u32, slice_ns: u64) -> u64 {
+        self.sandboxes[slot as usize].slot.host_ns(slice_ns)
     }
 
     /// Gives back what the slot's last sandbox used, if it has finished: its memory is as new then. It is

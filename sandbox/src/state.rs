@@ -14,7 +14,7 @@ use crate::call::{Call, End};
 use crate::directories::Directories;
 use crate::limits::{TABLE_ELEMENTS_MAX, TABLE_ELEMENTS_POOLED};
 use crate::preempt::signal::Guest;
-use crate::preempt::{Shared, monotonic_ns};
+use crate::preempt::{Shared, monotonic_ns, ticks};
 use crate::runtime::Stderr;
 use crate::settings::Preemption;
 use crate::sleepers::Sleepers;
@@ -66,6 +66,11 @@ pub(crate) struct Slot {
     /// CPU time of the sandbox's earlier slices.
     cpu_ns: AtomicU64,
     resumed_at_ns: AtomicU64,
+    /// The running slice, or the last, in ticks: its beginning, and how many of them were in calls of the host.
+    began_at: AtomicU64,
+    hosted: AtomicU64,
+    /// When the call of the host began that the guest is in; 0: in none.
+    called_at: AtomicU64,
 }
 
 impl State {
@@ -112,6 +117,9 @@ impl Slot {
             home: Mutex::new(None),
             cpu_ns: AtomicU64::new(0),
             resumed_at_ns: AtomicU64::new(0),
+            began_at: AtomicU64::new(0),
+            hosted: AtomicU64::new(0),
+            called_at: AtomicU64::new(0),
         }
     }
 
@@ -129,14 +137,51 @@ impl Slot {
             .take()
     }
 
-    // The three below run on the worker's thread only; atomics because a store's data is `Send`.
+    // Those below run on the worker's thread only; atomics because a store's data is `Send`.
 
-    pub(crate) fn reset_cpu_time(&self) {
+    pub(crate) fn reset_time(&self) {
         self.cpu_ns.store(0, Relaxed);
+        self.called_at.store(0, Relaxed);
     }
 
     pub(crate) fn resumed(&self) {
         self.resumed_at_ns.store(monotonic_ns(), Relaxed);
+        let now = ticks();
+        self.began_at.store(now, Relaxed);
+        self.hosted.store(0, Relaxed);
+        // It may be in the middle of a call of the host, which it waited in.
+        if self.called_at.load(Relaxed) != 0 {
+            self.called_at.store(now, Relaxed);
+        }
+    }
+
+    /// A call of the host begins that has work to do.
+    pub(crate) fn host_begins(&self) {
+        self.called_at.store(ticks(), Relaxed);
+    }
+
+    /// It ends.
+    pub(crate) fn host_ends(&self) {
+        let spent = ticks().saturating_sub(self.called_at.load(Relaxed));
+        let hosted = self.hosted.load(Relaxed) + spent;
+        self.hosted.store(hosted, Relaxed);
+        self.called_at.store(0, Relaxed);
+    }
+
+    /// Of a slice of so many nanoseconds that has just ended, those in calls of the host.
+    pub(crate) fn host_ns(&self, slice_ns: u64) -> u64 {
+        let (hosted, called_at) = (self.hosted.load(Relaxed), self.called_at.load(Relaxed));
+        if hosted == 0 && called_at == 0 {
+            return 0;
+        }
+        let now = ticks();
+        let slice = now.saturating_sub(self.began_at.load(Relaxed)).max(1);
+        let open = match called_at {
+            0 => 0,
+            called_at => now.saturating_sub(called_at),
+        };
+        let part = u128::from((hosted + open).min(slice)) * u128::from(slice_ns);
+        (part / u128::from(slice)) as u64
     }
 
     pub(crate) fn suspended(&self) {

@@ -388,6 +388,8 @@ fn route(
         cpu_limit_us: keys.cpu_limit_us,
         deadline_action: keys.deadline_action.unwrap_or_default(),
         debug: keys.debug.unwrap_or_default(),
+        server_timing: keys.server_timing.unwrap_or_default(),
+        latency_objective_us: keys.latency_objective_us,
         env,
         abi: keys.abi.unwrap_or_default(),
         pass_authorization: keys.pass_authorization.unwrap_or_default(),

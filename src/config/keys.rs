@@ -107,6 +107,13 @@ pub(super) struct RouteKeys<'a> {
     /// Whether a client whose request fails is told why: the trap, where in the module, the number of the
     /// request in the log. For development. Default: false.
     pub(super) debug: Option<bool>,
+    /// Whether every answer says in a Server-Timing field where its time went. If not, those do whose request has a
+    /// Luge-Timing field. Default: false.
+    pub(super) server_timing: Option<bool>,
+    /// Microseconds from a request's arrival within which its answer is meant to have left; one that takes longer has
+    /// the flight recorder written out (--flight-dir). Default: none.
+    #[schemars(range(min = 1, max = 86_400_000_000_u64))]
+    pub(super) latency_objective_us: Option<u64>,
     /// Variables of the function's environment, beside those of CGI/1.1 that the request sets. A value may hold
     /// ${file:PATH} (relative to the spec, without one newline at the end) and ${env:NAME} (of the server's own
     /// environment), resolved when the spec is loaded; $$ is a dollar sign.

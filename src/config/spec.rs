@@ -70,6 +70,10 @@ pub struct Route {
     pub deadline_action: DeadlineAction,
     /// Whether clients are told why a request has failed.
     pub debug: bool,
+    /// Whether every answer says where its time went.
+    pub server_timing: bool,
+    /// Microseconds from arrival until an answer is meant to have left; at least 1.
+    pub latency_objective_us: Option<u64>,
     /// The function's own variables, with all references resolved.
     pub env: Environment,
     /// How the function is spoken to.

@@ -1,4 +1,4 @@
-//! The access log: one line for each answer, written by a thread of its own.
+//! The access log: one line for each answer when it has left, written by a thread of its own.
 //!
 //! The listener copies what it knows into a bounded ring and goes on; a reader that is too slow loses
 //! lines, which are counted, and never delays a request. The writer looks at the ring every few
@@ -50,7 +50,6 @@ struct Record {
     status: u16,
     body_bytes: u64,
     timeline: Timeline,
-    answered_ns: u64,
 }
 
 /// A line; times in microseconds.
@@ -70,12 +69,22 @@ struct Line<'a> {
     /// 499: the client went away before the answer.
     status: u16,
     body_bytes: u64,
-    /// From the request's last byte to the answer's hand-over.
+    /// From the request's first byte to its last.
+    received_us: f64,
+    /// From there until the kernel had the answer's last byte.
     latency_us: f64,
     /// Of it, before the sandbox started.
     queued_us: f64,
     /// Of it, time that the function held a core.
     ran_us: f64,
+    /// Of that, in calls of the host.
+    host_us: f64,
+    /// Of it, time that the function could have run and others did.
+    preempted_us: f64,
+    /// Of it, time that the function waited for something.
+    blocked_us: f64,
+    /// Of it, from the answer's hand-over to its connection on.
+    written_us: f64,
     preemptions: u32,
 }
 
@@ -115,8 +124,7 @@ impl AccessLog {
             query: answered.query.into(),
             status: answered.status.0,
             body_bytes: answered.body_bytes,
-            timeline: answered.timeline,
-            answered_ns: sandbox::monotonic_ns(),
+            timeline: *answered.timeline,
         };
         if self.records.push(record).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -167,10 +175,7 @@ impl Record {
         let query = String::from_utf8_lossy(&self.query);
         let at = &self.timeline;
         // What was never reached is 0, and so is the time to it.
-        let us = |from: u64, to: u64| match (from, to) {
-            (0, _) | (_, 0) => 0.0,
-            _ => to.saturating_sub(from) as f64 / 1e3,
-        };
+        let us = |ns: Option<u64>| ns.unwrap_or(0) as f64 / 1e3;
         let line = Line {
             time: humantime::format_rfc3339_micros(self.at).to_string(),
             request: self.request_id,
@@ -182,9 +187,14 @@ impl Record {
             query: &query,
             status: self.status,
             body_bytes: self.body_bytes,
-            latency_us: us(at.arrived_ns, self.answered_ns),
-            queued_us: us(at.arrived_ns, at.started_ns),
-            ran_us: at.ran_ns as f64 / 1e3,
+            received_us: us(at.received_ns()),
+            latency_us: us(at.latency_ns()),
+            queued_us: us(at.queued_ns()),
+            ran_us: us(Some(at.ran_ns)),
+            host_us: us(Some(at.host_ns)),
+            preempted_us: us(Some(at.preempted_ns)),
+            blocked_us: us(Some(at.blocked_ns)),
+            written_us: us(at.written_ns()),
             preemptions: at.preemptions,
         };
         match format {
@@ -203,7 +213,8 @@ impl Line<'_> {
         let mark = if self.query.is_empty() { "" } else { "?" };
         writeln!(
             out,
-            "{} {}:{} {client} #{} {} {}{mark}{} {} {} B, {:.1} us (queued {:.1}, ran {:.1}, {} preemptions)",
+            "{} {}:{} {client} #{} {} {}{mark}{} {} {} B, {:.1} us (queued {:.1}, ran {:.1}, of it {:.1} in the host, preempted {:.1} in {} \
+             times, blocked {:.1}, written {:.1}; received {:.1})",
             self.time,
             self.tenant,
             self.port,
@@ -216,7 +227,12 @@ impl Line<'_> {
             self.latency_us,
             self.queued_us,
             self.ran_us,
-            self.preemptions
+            self.host_us,
+            self.preempted_us,
+            self.preemptions,
+            self.blocked_us,
+            self.written_us,
+            self.received_us,
         )
     }
 }

@@ -12,10 +12,12 @@ use super::estimates::{Estimates, Learnt};
 use super::link::WorkerLink;
 use super::routes::Routes;
 use super::rules::Rules;
+use super::seams::Clock;
 use super::under_way::{Entry, UnderWay};
 use crate::worker::Arrival;
 use listener::{Answered, ConnectionKey, Exchange, Refusal, Service, Target};
 use listener_http::{Head, Status};
+use perf::event::{self, EventWriter, What};
 use sched::admission::{Admission, Verdict};
 use sched::{Choice, Dispatch, Load, Nanos, Newcomer, Offer, Scheduler};
 use std::collections::VecDeque;
@@ -38,7 +40,7 @@ pub struct Refused {
 }
 
 /// The server as the listener sees it.
-pub struct Dispatcher {
+pub struct Dispatcher<C> {
     routes: Arc<Routes>,
     workers: Vec<WorkerLink>,
     scheduler: &'static Scheduler,
@@ -59,16 +61,19 @@ pub struct Dispatcher {
     /// Which worker's answers are looked at next.
     next_answer: usize,
     access: Option<AccessLog>,
+    clock: C,
+    events: EventWriter,
 }
 
-impl Dispatcher {
-    /// `access` gets a record of every answer.
+impl<C: Clock> Dispatcher<C> {
+    /// `access` gets a record of every answer, `events` what happens here.
     pub fn new(
         routes: Arc<Routes>,
         workers: Vec<WorkerLink>,
         rules: Rules,
         access: Option<AccessLog>,
-    ) -> Dispatcher {
+        (clock, events): (C, EventWriter),
+    ) -> Dispatcher<C> {
         let Rules {
             estimator,
             uses_sizes,
@@ -90,6 +95,8 @@ impl Dispatcher {
             now_ns: 0,
             next_answer: 0,
             access,
+            clock,
+            events,
         }
     }
 
@@ -144,8 +151,12 @@ impl Dispatcher {
         self.dispatch.dispatch(&offer, &self.loads)
     }
 
-    fn give(&mut self, worker: usize, mut exchange: Box<Exchange>, arrival: &Arrival) {
-        exchange.worker = worker as u16;
+    fn give(&mut self, now: Nanos, worker: usize, mut exchange: Box<Exchange>, arrival: &Arrival) {
+        let number = worker as u16;
+        exchange.worker = number;
+        exchange.timeline.dispatched_ns = now;
+        let what = What::Dispatched { worker: number };
+        self.events.note(now, exchange.request_id, what);
         let rank = arrival.rank(self.scheduler);
         self.workers[worker].submit(exchange, rank);
     }
@@ -193,7 +204,8 @@ impl Dispatcher {
             let exchange = self.backlog.pop_front().expect("there is a first");
             let entry = self.under_way.entry(exchange.ticket, exchange.sequence);
             entry.expect("who waits is under way").worker = Some(worker as u16);
-            self.give(worker, exchange, &arrival);
+            let now = self.clock.now_ns();
+            self.give(now, worker, exchange, &arrival);
         }
     }
 
@@ -210,17 +222,19 @@ impl Dispatcher {
 
     /// Counts a refusal, says so in the log, and what to answer.
     fn refuse(&mut self, exchange: &Exchange, why: &Verdict) -> Refusal {
-        let (counter, status, wait_ns, what) = match *why {
+        let (counter, status, wait_ns, cause, what) = match *why {
             Verdict::RefuseTenant { retry_after_ns } => (
                 &mut self.refused.tenant,
                 Status::TOO_MANY_REQUESTS,
                 retry_after_ns,
+                event::Refusal::Tenant,
                 "refused: its tenant has used up its budget",
             ),
             Verdict::RefuseServer { retry_after_ns } => (
                 &mut self.refused.server,
                 Status::SERVICE_UNAVAILABLE,
                 retry_after_ns,
+                event::Refusal::Server,
                 "refused: admission finds no room",
             ),
             Verdict::Admit(_) => unreachable!("it is taken"),
@@ -228,6 +242,7 @@ impl Dispatcher {
         *counter += 1;
         let retry_after_s = retry_after_s(wait_ns);
         let request = exchange.request_id;
+        self.note(request, What::Refused(cause));
         let route = &*self.routes.route(exchange.route).name;
         tracing::debug!(request, route, retry_after_s, "{what}");
         Refusal {
@@ -237,9 +252,14 @@ impl Dispatcher {
         }
     }
 
+    fn note(&mut self, request: u64, what: What) {
+        self.events.note(self.clock.now_ns(), request, what);
+    }
+
     fn refuse_for_want_of_workers(&mut self, exchange: &Exchange) -> Refusal {
         self.refused.full += 1;
         let request = exchange.request_id;
+        self.note(request, What::Refused(event::Refusal::Full));
         let route = &*self.routes.route(exchange.route).name;
         tracing::debug!(request, route, "refused: all workers are full");
         Refusal::new(Status::SERVICE_UNAVAILABLE)
@@ -260,7 +280,7 @@ fn mixed(number: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-impl Service for Dispatcher {
+impl<C: Clock> Service for Dispatcher<C> {
     fn route(&mut self, port: u16, head: &Head<'_>) -> Result<Target, Refusal> {
         self.routes.find(port, head)
     }
@@ -271,6 +291,11 @@ impl Service for Dispatcher {
         self.hear_starts();
         exchange.expected_ns = self.estimates.expected_ns(&exchange);
         let arrival = self.routes.route(exchange.route).arrival(&exchange);
+        let arrived = What::Arrived {
+            route: exchange.route,
+            expected_ns: exchange.expected_ns,
+        };
+        self.events.note(now, exchange.request_id, arrived);
         let receipt = match self.admission.decide(now, &arrival.request()) {
             Verdict::Admit(receipt) => receipt,
             refused => {
@@ -299,9 +324,15 @@ impl Service for Dispatcher {
             connection: exchange.connection,
             worker: number,
         });
+        let admitted_ns = self.clock.now_ns();
+        exchange.timeline.admitted_ns = admitted_ns;
         match worker {
-            Some(worker) => self.give(worker, exchange, &arrival),
-            None => self.backlog.push_back(exchange),
+            Some(worker) => self.give(admitted_ns, worker, exchange, &arrival),
+            None => {
+                self.events
+                    .note(admitted_ns, exchange.request_id, What::Held);
+                self.backlog.push_back(exchange);
+            }
         }
         Ok(number.unwrap_or(HELD))
     }
@@ -320,8 +351,9 @@ impl Service for Dispatcher {
         let mut backlog = self.backlog.iter();
         let at = backlog.position(|exchange| exchange.connection == connection);
         let exchange = at.and_then(|at| self.backlog.remove(at));
-        self.given_up
-            .push_back(exchange.expect("it waits for a worker"));
+        let exchange = exchange.expect("it waits for a worker");
+        self.note(exchange.request_id, What::Dropped(event::Drop::Abandoned));
+        self.given_up.push_back(exchange);
     }
 
     fn completed(&mut self) -> Option<Box<Exchange>> {
@@ -338,6 +370,21 @@ impl Service for Dispatcher {
     }
 
     fn answered(&mut self, record: &Answered<'_>) {
+        let at_ns = record.timeline.answered_ns;
+        if record.timeline.arrived_ns > 0 && at_ns > 0 {
+            let status = record.status.0;
+            self.events
+                .note(at_ns, record.request_id, What::Answered { status });
+        }
+    }
+
+    fn departed(&mut self, record: &Answered<'_>) {
+        if record.timeline.arrived_ns > 0 {
+            match record.timeline.sent_ns {
+                0 => self.note(record.request_id, What::Cut),
+                sent_ns => self.events.note(sent_ns, record.request_id, What::Sent),
+            }
+        }
         if let Some(access) = &mut self.access {
             access.record(record);
         }

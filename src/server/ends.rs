@@ -16,6 +16,7 @@ use super::routes::Route;
 use crate::config::DeadlineAction;
 use listener::{Exchange, Timeline};
 use listener_http::{CgiError, Status};
+use perf::event;
 use sandbox::Exit;
 use sched::Nanos;
 use std::fmt::{self, Display, Formatter};
@@ -81,6 +82,14 @@ pub(crate) fn limit_ns(route: &Route, timeline: &Timeline, now: Nanos) -> Option
 }
 
 impl Verdict {
+    pub(crate) fn event(self) -> event::Drop {
+        match self {
+            Verdict::CpuLimit => event::Drop::CpuLimit,
+            Verdict::Deadline => event::Drop::Deadline,
+            Verdict::Unstarted => event::Drop::Unstarted,
+        }
+    }
+
     pub(crate) fn status(self) -> Status {
         match self {
             Verdict::CpuLimit => Status::INTERNAL_SERVER_ERROR,

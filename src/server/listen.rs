@@ -6,6 +6,7 @@
 use super::dispatch::{Dispatcher, Refused};
 use super::estimates::Learnt;
 use super::link::ListenerSleep;
+use super::seams::Monotonic;
 use crate::limits::{ABORT_TURNS_MAX, ABORT_WAIT};
 use listener::{Io, Listener, Time};
 use sched::Nanos;
@@ -15,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the listener's thread owns.
 pub(crate) struct ListenerThread<I> {
-    pub listener: Listener<I, Dispatcher>,
+    pub listener: Listener<I, Dispatcher<Monotonic>>,
     pub sleep: Arc<ListenerSleep>,
     /// Set to begin the drain; then the bell is rung.
     pub drain: Arc<AtomicBool>,

@@ -90,6 +90,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Where the access log goes.
     pub access_log: Option<AccessLogTo>,
+    /// Events of each thread that are kept: a power of two.
+    pub events: usize,
 }
 
 /// Why a server does not start.
@@ -179,6 +181,7 @@ impl Server {
             ends: ends.clone(),
             tells_starts: rules.admission.wants_starts(),
             tenants: tenants.clone(),
+            events: perf::event::ring(options.events).0,
         };
         let (links, workers) = start_workers(plan, &options, &stop)?;
         let (access, access_log) = match options
@@ -194,7 +197,9 @@ impl Server {
             }
         };
         let alarms = links.iter().map(WorkerLink::alarm).collect();
-        let dispatcher = Dispatcher::new(routes, links, rules, access);
+        let (events, _reader) = perf::event::ring(options.events);
+        let around = (Monotonic, events);
+        let dispatcher = Dispatcher::new(routes, links, rules, access, around);
         let plan = ListenerPlan {
             core: options.listener_core,
             settings: options.listener,

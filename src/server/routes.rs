@@ -37,6 +37,10 @@ pub struct Route {
     pub deadline_action: DeadlineAction,
     /// Whether clients are told why a request has failed.
     pub debug: bool,
+    /// Whether every answer says where its time went.
+    pub tells_timing: bool,
+    /// How long a request is meant to take at most, until its answer has left, in nanoseconds.
+    pub objective_ns: Option<u64>,
     /// How the function is spoken to.
     pub abi: Abi,
     /// What its environment is made of; none if it cannot see any.
@@ -142,6 +146,7 @@ impl Routes {
         Ok(Target {
             route: index,
             body_max_bytes: route.body_max_bytes,
+            tells_timing: route.tells_timing,
         })
     }
 }

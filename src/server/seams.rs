@@ -67,6 +67,8 @@ pub trait Guest {
     fn arm(&mut self);
     /// Runs the sandbox until the slice ends, one way or another. See [`Runtime::resume`].
     fn resume(&mut self, slot: u32) -> Step;
+    /// Of the slice of `slice_ns` that has just ended, the time in calls of the host. See [`Runtime::host_ns`].
+    fn host_ns(&self, slot: u32, slice_ns: Nanos) -> Nanos;
     /// Gives back what a sandbox that has finished used. See [`Runtime::reset`].
     fn reset(&mut self, slot: u32);
     /// Ends a sandbox that does not run. See [`Runtime::discard`].
@@ -154,6 +156,10 @@ impl Guest for Sandboxes {
             self.naps[slot as usize] = None;
         }
         step
+    }
+
+    fn host_ns(&self, slot: u32, slice_ns: Nanos) -> Nanos {
+        self.runtime.host_ns(slot, slice_ns)
     }
 
     fn reset(&mut self, slot: u32) {

@@ -11,6 +11,7 @@ use super::{Function, Options, StartError};
 use crate::limits::{FILE_THREADS, FILE_THREADS_KEEP};
 use core_affinity::CoreId;
 use listener::{Listener, Ring};
+use perf::event::EventWriter;
 use sandbox::{Trigger, Watcher};
 use sched::Tenant;
 use std::net::TcpListener;
@@ -89,6 +90,7 @@ pub(super) struct WorkerPlan {
     pub ends: Arc<Ends>,
     pub tells_starts: bool,
     pub tenants: Arc<[Tenant]>,
+    pub events: EventWriter,
 }
 
 /// A worker's thread that is starting, and what it says when it is ready.
@@ -129,8 +131,8 @@ impl WorkerPlan {
             let alarm: Arc<dyn Interrupt> = Arc::new(guest.alarm());
             // Nobody listens if another worker has failed: then there is nothing to serve.
             if said.send(Ok(alarm.clone())).is_ok() {
-                let guest = (guest, alarm);
-                WorkerThread::new(settings, guest, Monotonic, inbox, self.routes, self.stop).run();
+                let (guest, around) = ((guest, alarm), (Monotonic, self.events));
+                WorkerThread::new(settings, guest, around, inbox, self.routes, self.stop).run();
             }
         };
         let thread = std::thread::Builder::new()
@@ -163,7 +165,7 @@ impl ListenerPlan {
     pub fn spawn(
         self,
         sockets: Vec<TcpListener>,
-        dispatcher: Dispatcher,
+        dispatcher: Dispatcher<Monotonic>,
     ) -> Result<JoinHandle<std::io::Result<Drained>>, StartError> {
         let (said, ready) = channel();
         let run = move || {

@@ -12,7 +12,8 @@ use super::seams::{Clock, Guest, Interrupt};
 use super::wakes::{Wakers, Wakes};
 use crate::config::DeadlineAction;
 use crate::worker::{Ended, SliceEnd, TaskKey, Turn, Worker};
-use listener::{ConnectionKey, Exchange};
+use listener::{ConnectionKey, Exchange, Timeline};
+use perf::event::{self, EventWriter, What};
 use sandbox::{Call, Contention, Step};
 use sched::{Nanos, Params, Scheduler, Slice, TaskId, Tenant, Timing};
 use std::sync::Arc;
@@ -31,12 +32,16 @@ pub struct WorkerThread<G, C> {
     asked: Vec<Option<Asked>>,
     settings: WorkerSettings,
     stop: Arc<AtomicBool>,
+    events: EventWriter,
 }
 
 #[derive(Clone, Copy)]
 struct Asked {
+    request: u64,
     connection: ConnectionKey,
     key: TaskKey,
+    /// When its last slice ended, or when it was woken since.
+    since_ns: Nanos,
     /// At its arrival.
     rank: u64,
     /// It will be woken at its deadline, if that ends it.
@@ -64,12 +69,20 @@ pub struct WorkerSettings {
     pub tenants: Arc<[Tenant]>,
 }
 
+impl Asked {
+    /// Its task was blocked and is ready now.
+    fn woken(&mut self, now: Nanos, timeline: &mut Timeline) {
+        timeline.blocked_ns += now - self.since_ns;
+        self.since_ns = now;
+    }
+}
+
 impl<G: Guest, C: Clock> WorkerThread<G, C> {
-    /// A worker without work. `alarm` is what others hold of `guest`.
+    /// A worker without work. `alarm` is what others hold of `guest`; what happens is noted in `events`.
     pub fn new(
         settings: WorkerSettings,
         (guest, alarm): (G, Arc<dyn Interrupt>),
-        clock: C,
+        (clock, events): (C, EventWriter),
         inbox: Inbox,
         routes: Arc<Routes>,
         stop: Arc<AtomicBool>,
@@ -91,6 +104,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             asked: Vec::new(),
             settings,
             stop,
+            events,
         }
     }
 
@@ -135,18 +149,27 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         while let Ok(connection) = self.inbox.abandoned.pop() {
             self.cancel(now, connection);
         }
-        let (worker, asked) = (&mut self.worker, &self.asked);
+        let (worker, asked, events) = (&mut self.worker, &mut self.asked, &mut self.events);
         self.wakes.take(|slot| {
-            if let Some(Some(asked)) = asked.get(slot as usize) {
-                worker.wake(now, asked.key);
+            if let Some(Some(asked)) = asked.get_mut(slot as usize)
+                && worker.wake(now, asked.key)
+            {
+                let timeline = &mut worker.job_mut(asked.key.id).timeline;
+                asked.woken(now, timeline);
+                events.note(now, asked.request, What::Woken);
             }
         });
     }
 
-    fn admit(&mut self, now: Nanos, exchange: Box<Exchange>) {
+    fn admit(&mut self, now: Nanos, mut exchange: Box<Exchange>) {
         if exchange.is_abandoned() {
+            let what = What::Dropped(event::Drop::Abandoned);
+            self.events.note(now, exchange.request_id, what);
             return self.inbox.outbox.push(exchange);
         }
+        exchange.timeline.picked_ns = now;
+        let request = exchange.request_id;
+        self.events.note(now, request, What::Taken);
         let arrival = self.routes.route(exchange.route).arrival(&exchange);
         let connection = exchange.connection;
         let key = self
@@ -158,8 +181,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             self.asked.resize(slot + 1, None);
         }
         self.asked[slot] = Some(Asked {
+            request,
             connection,
             key,
+            since_ns: now,
             rank: arrival.rank(self.settings.scheduler),
             has_alarm: false,
         });
@@ -176,55 +201,99 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             return;
         };
         if let Some(ended) = self.worker.cancel(now, key) {
+            self.abandoned(now, &ended.job);
             self.end(ended);
         }
     }
 
+    fn abandoned(&mut self, now: Nanos, exchange: &Exchange) {
+        let what = What::Dropped(event::Drop::Abandoned);
+        self.events.note(now, exchange.request_id, what);
+    }
+
     fn run_slice(&mut self, now: Nanos, slice: Slice, first: bool) {
         self.inbox.outbox.announce();
+        if !first {
+            let waited_ns = now - self.asked(slice.task).since_ns;
+            self.worker.job_mut(slice.task).timeline.preempted_ns += waited_ns;
+        }
         if self.judge(now, slice.task, !first) {
             return self.end_by_verdict(now, !first);
         }
+        let request = self.asked(slice.task).request;
+        self.events.note(now, request, What::Resumed);
         if first {
             self.start(now, slice.task);
         }
         self.begin_slice(now, &slice);
         let step = self.guest.resume(slice.task.0);
         let ended_ns = self.clock.now_ns();
-        let end = self.slice_end(ended_ns, slice.task, ended_ns.saturating_sub(now), step);
+        let (end, what) = self.slice_end(ended_ns, slice.task, ended_ns.saturating_sub(now), step);
+        self.events.note(ended_ns, request, what);
         let finished = end == SliceEnd::Finished;
         self.take_in(ended_ns);
         if !finished && self.judge(ended_ns, slice.task, true) {
             return self.end_by_verdict(ended_ns, true);
         }
         if let Some(mut ended) = self.worker.ended(ended_ns, end) {
+            if !finished {
+                self.abandoned(ended_ns, &ended.job);
+            }
             // A sandbox that finished is gone; one that was cancelled in its slice is still there.
             ended.started &= !finished;
             self.end(ended);
-        } else if let (SliceEnd::Blocked, Some(rank)) = (end, self.worker.rank(slice.task)) {
-            self.wakers.set_rank(slice.task.0, rank);
+        } else if end == SliceEnd::Blocked {
+            self.blocked(ended_ns, slice.task);
         }
     }
 
+    /// What is to be known of a task that waits; one that was woken meanwhile is ready already.
+    fn blocked(&mut self, now: Nanos, task: TaskId) {
+        if let Some(rank) = self.worker.rank(task) {
+            self.wakers.set_rank(task.0, rank);
+        }
+        if !self.worker.is_blocked(task) {
+            let request = self.asked(task).request;
+            self.events.note(now, request, What::Woken);
+        }
+    }
+
+    fn asked(&mut self, task: TaskId) -> &mut Asked {
+        let asked = self.asked[task.index()].as_mut();
+        asked.expect("somebody has asked for what runs")
+    }
+
     /// Notes in the task's exchange how a slice of `ran_ns` ended.
-    fn slice_end(&mut self, now: Nanos, task: TaskId, ran_ns: Nanos, step: Step) -> SliceEnd {
+    fn slice_end(
+        &mut self,
+        now: Nanos,
+        task: TaskId,
+        ran_ns: Nanos,
+        step: Step,
+    ) -> (SliceEnd, What) {
+        self.asked(task).since_ns = now;
+        let host_ns = self.guest.host_ns(task.0, ran_ns);
         let exchange = self.worker.job_mut(task);
+        exchange.timeline.host_ns += host_ns;
         exchange.timeline.ran_ns += ran_ns;
+        exchange.timeline.slices += 1;
         match step {
             Step::Finished(outcome) => {
                 exchange.timeline.finished_ns = now;
                 let route = self.routes.route(exchange.route);
                 answer(exchange, outcome, route, &self.settings.ends);
-                SliceEnd::Finished
+                let status = exchange.status.0;
+                (SliceEnd::Finished, What::Finished { status })
             }
             Step::Preempted => {
                 exchange.timeline.preemptions += 1;
-                SliceEnd::Preempted
+                (SliceEnd::Preempted, What::Preempted)
             }
-            Step::Yielded => SliceEnd::Yielded,
+            Step::Yielded => (SliceEnd::Yielded, What::Yielded),
             Step::Blocked => {
+                exchange.timeline.blocks += 1;
                 self.wake_at_deadline(task);
-                SliceEnd::Blocked
+                (SliceEnd::Blocked, What::Blocked)
             }
         }
     }
@@ -252,6 +321,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         };
         exchange.status = verdict.status();
         exchange.timeline.finished_ns = now;
+        let what = What::Dropped(verdict.event());
+        self.events.note(now, exchange.request_id, what);
         self.settings.ends.judged(verdict, exchange, route);
         if route.debug {
             report(exchange, verdict);

@@ -183,6 +183,7 @@ impl Setup {
                 sink: Box::new(log),
                 format: server::Format::Json,
             }),
+            events: 1 << 10,
         }
     }
 }

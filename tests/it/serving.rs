@@ -159,12 +159,24 @@ fn the_access_log_has_a_line_for_each_answer() {
             let time = humantime::parse_rfc3339(time.as_str().expect("text"));
             assert!(time.is_ok(), "{time:?}");
             assert!(take("request").is_u64() && take("preemptions").is_u64());
-            let [latency, queued, ran] = ["latency_us", "queued_us", "ran_us"].map(|key| {
-                let us = take(key);
-                us.as_f64().expect("a number")
-            });
-            // The spans lie one after the other within the first.
-            assert!(queued >= 0.0 && ran >= 0.0 && latency >= queued + ran);
+            let mut us = |key| take(key).as_f64().expect("a number");
+            let parts = [
+                "queued_us",
+                "ran_us",
+                "preempted_us",
+                "blocked_us",
+                "written_us",
+            ];
+            let parts = parts.map(&mut us);
+            let [latency, received, host] = ["latency_us", "received_us", "host_us"].map(us);
+            let ran = parts[1];
+            // The parts lie one after the other within the whole; in floating point to a nanosecond.
+            assert!(
+                latency - parts.iter().sum::<f64>() > -0.001,
+                "{latency} {parts:?}"
+            );
+            assert!(parts.iter().all(|us| *us >= 0.0) && received >= 0.0);
+            assert!((0.0..=ran).contains(&host) && (host > 0.0) == (status != 404));
             assert_eq!((ran > 0.0, latency > 0.0), (status != 404, status != 404));
             for (key, value) in [
                 ("tenant", Value::from("one")),

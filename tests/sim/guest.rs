@@ -395,6 +395,10 @@ impl Guest for SimGuest {
         step
     }
 
+    fn host_ns(&self, _slot: u32, _slice_ns: u64) -> u64 {
+        0
+    }
+
     fn reset(&mut self, slot: u32) {
         assert!(!self.slots.contains_key(&slot), "it has not finished");
     }

@@ -14,7 +14,7 @@ use listener_http::Head;
 use luge::server::Dispatcher;
 
 use crate::plan::{End, Plans, RequestPlan, Verdict, answer};
-use crate::shared::Shared;
+use crate::shared::{Shared, VirtualClock};
 
 /// Where an admitted request is, as far as its guest tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +40,21 @@ struct Entry {
     /// Its head was there and had a route: its body takes memory until it is over.
     routed: bool,
     answered: Option<Given>,
+    /// Nothing more happens to it; whether the kernel took its answer.
+    departed: Option<bool>,
+    /// By its timeline: how long it ran, could have run, waited, and how many slices it had.
+    spent: Option<Spent>,
     /// The access log tells that its client went away first.
     given_up: bool,
+}
+
+/// Where the time of a request went on its worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    pub ran_ns: u64,
+    pub preempted_ns: u64,
+    pub blocked_ns: u64,
+    pub slices: u32,
 }
 
 /// How it was told that it is not taken.
@@ -81,6 +94,8 @@ pub struct Ledger {
     admitted: Vec<Vec<usize>>,
     /// Records of requests that never were exchanges.
     rejected: u64,
+    /// By the number that a request has in logs.
+    numbers: BTreeMap<u64, usize>,
 }
 
 impl Ledger {
@@ -93,6 +108,7 @@ impl Ledger {
             clients: BTreeMap::new(),
             under_way: BTreeMap::new(),
             rejected: 0,
+            numbers: BTreeMap::new(),
             shared,
             plans,
         }
@@ -304,7 +320,63 @@ impl Ledger {
             at.arrived_ns <= at.started_ns && at.started_ns <= at.finished_ns,
             "{id}: {at:?}"
         );
-        assert!(at.ran_ns <= at.finished_ns - at.started_ns, "{id}: {at:?}");
+        let points = [
+            at.began_ns,
+            at.parsed_ns,
+            at.arrived_ns,
+            at.admitted_ns,
+            at.dispatched_ns,
+            at.picked_ns,
+            at.started_ns,
+            at.finished_ns,
+        ];
+        assert!(points[0] > 0 && points.is_sorted(), "{id}: {at:?}");
+        let spent_ns = at.ran_ns + at.preempted_ns + at.blocked_ns;
+        assert_eq!(spent_ns, at.finished_ns - at.started_ns, "{id}: {at:?}");
+        assert!(at.preemptions + at.blocks <= at.slices, "{id}: {at:?}");
+        self.entries[id].spent = Some(Spent {
+            ran_ns: at.ran_ns,
+            preempted_ns: at.preempted_ns,
+            blocked_ns: at.blocked_ns,
+            slices: at.slices,
+        });
+    }
+
+    /// Who has this number in logs.
+    pub fn id_of_request(&self, number: u64) -> usize {
+        self.numbers[&number]
+    }
+
+    /// Requests that were offered to the dispatcher.
+    pub fn submitted_count(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// What the timeline of a request that was answered says.
+    pub fn spent(&self, id: usize) -> Option<Spent> {
+        self.entries[id].spent
+    }
+
+    fn departed(&mut self, record: &Answered<'_>) {
+        let Some(id) = id_of(record.query) else {
+            return;
+        };
+        let entry = &mut self.entries[id];
+        assert!(entry.answered.is_some() || entry.given_up, "{id}");
+        let at = record.timeline;
+        let is_sent = at.sent_ns > 0;
+        assert!(
+            !is_sent || (at.answered_ns <= at.sending_ns && at.sending_ns <= at.sent_ns),
+            "{id}: {at:?}"
+        );
+        assert!(!is_sent || !entry.given_up, "{id} was sent to nobody");
+        let before = entry.departed.replace(is_sent);
+        assert!(before.is_none(), "{id} departs twice");
+        self.shared.saw(match (is_sent, record.request_id) {
+            (true, _) => "departed",
+            (false, 0) => "departed without a number",
+            (false, _) => "departed unsent",
+        });
     }
 
     /// A connection is closed, and nobody waits for it any more.
@@ -324,6 +396,11 @@ impl Ledger {
             let admitted = entry.admitted.is_some();
             assert_eq!(admitted, entry.completed.is_some(), "{id} is lost");
             let answered = entry.answered.is_some();
+            assert_eq!(
+                entry.departed.is_some(),
+                answered || entry.given_up,
+                "{id} has not departed"
+            );
             assert!(
                 !admitted || answered != entry.abandoned,
                 "{id} is neither answered nor given up, or both"
@@ -390,7 +467,7 @@ pub fn id_of(query: &[u8]) -> Option<usize> {
 
 /// The dispatcher, watched.
 pub struct Watched {
-    pub dispatcher: Dispatcher,
+    pub dispatcher: Dispatcher<VirtualClock>,
     pub ledger: Rc<RefCell<Ledger>>,
 }
 
@@ -404,6 +481,9 @@ impl Service for Watched {
     fn submit(&mut self, exchange: Box<Exchange>) -> Result<u16, (Box<Exchange>, Refusal)> {
         let key = exchange.connection;
         let id = self.ledger.borrow().check_request(&exchange);
+        let number = exchange.request_id;
+        let known = self.ledger.borrow_mut().numbers.insert(number, id);
+        assert!(known.is_none(), "{id} has the number of another");
         let before = self.dispatcher.refused();
         let result = self.dispatcher.submit(exchange);
         let by_admission = self.dispatcher.refused().full == before.full;
@@ -434,5 +514,10 @@ impl Service for Watched {
     fn answered(&mut self, record: &Answered<'_>) {
         self.ledger.borrow_mut().answered(record);
         self.dispatcher.answered(record);
+    }
+
+    fn departed(&mut self, record: &Answered<'_>) {
+        self.ledger.borrow_mut().departed(record);
+        self.dispatcher.departed(record);
     }
 }

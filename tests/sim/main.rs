@@ -9,6 +9,7 @@
 //! What it does not cover: threads (memory order, sleeping and waking), io_uring and wasmtime themselves.
 
 mod client;
+mod events;
 mod guest;
 mod io;
 mod ledger;
@@ -74,6 +75,9 @@ const MUST_HAPPEN: &[&str] = &[
     "cut for being far ahead",
     "cut for not reading",
     "cut for sending on",
+    "departed",
+    "departed unsent",
+    "departed without a number",
     "discarded",
     "drained",
     "drained with work under way",

@@ -170,6 +170,8 @@ pub fn routes() -> Arc<Routes> {
                 cpu_limit_ns: None,
                 deadline_action: DeadlineAction::None,
                 debug: false,
+                tells_timing: false,
+                objective_ns: None,
                 abi: Abi::Sledge,
                 cgi: Some(Cgi::new(path, false)),
             }

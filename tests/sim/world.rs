@@ -13,9 +13,11 @@ use luge::server::{
     Dispatcher, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings, WorkerThread,
     link,
 };
+use perf::event::{EventWriter, ring};
 use sched::{Reservation, Tenant};
 
 use crate::client::Client;
+use crate::events::{EVENTS_MAX, Events};
 use crate::guest::{Alarms, SimGuest, Timer};
 use crate::io::SimIo;
 use crate::ledger::{Ledger, Watched};
@@ -48,6 +50,7 @@ pub struct World {
     alarms: Rc<RefCell<Alarms>>,
     /// Sandboxes there are.
     alive: Rc<Cell<u32>>,
+    events: Events,
     steps: Cell<usize>,
 }
 
@@ -68,14 +71,20 @@ impl World {
         let (mut links, mut workers) = (Vec::new(), Vec::new());
         let sleep = Arc::new(ListenerSleep::default());
         let around = (shared.clone(), plans.clone(), ledger.clone());
+        let (noted, told) = ring(EVENTS_MAX);
+        let mut events = Events::new(told);
         for (number, timer) in timers.iter().enumerate() {
             let own = (number, timer.clone());
             let guest = SimGuest::new(around.clone(), alarms.clone(), own, alive.clone());
-            let (link, worker) = worker(guest, timer.clone(), &sleep);
+            let (noted, told) = ring(EVENTS_MAX);
+            events.of_workers.push(told);
+            let (link, worker) = worker(guest, noted, timer.clone(), &sleep);
             links.push(link);
             workers.push(RefCell::new(worker));
         }
-        let dispatcher = Dispatcher::new(routes(), links, rules(&shared, &plans.config), None);
+        let around = (VirtualClock(shared.clone()), noted);
+        let rules = rules(&shared, &plans.config);
+        let dispatcher = Dispatcher::new(routes(), links, rules, None, around);
         let sleeps = Rc::new(Cell::new(None));
         let io = SimIo::new(shared.clone(), network.clone(), sleeps.clone());
         let watched = Watched {
@@ -97,6 +106,7 @@ impl World {
             timers,
             alarms,
             alive,
+            events,
             plans,
             shared,
         });
@@ -230,6 +240,7 @@ impl World {
         self.shared.trace(|| format!("{counters:?}"));
         self.ledger.borrow().check_end(&counters);
         self.network.borrow().check_end(&counters);
+        self.events.check_end(&self.ledger.borrow());
         assert!(
             self.workers
                 .iter()
@@ -274,7 +285,12 @@ fn rules(shared: &Shared, config: &Config) -> Rules {
 }
 
 /// A worker of the server and the link to it.
-fn worker(guest: SimGuest, timer: Arc<Timer>, sleep: &Arc<ListenerSleep>) -> (WorkerLink, Worker) {
+fn worker(
+    guest: SimGuest,
+    events: EventWriter,
+    timer: Arc<Timer>,
+    sleep: &Arc<ListenerSleep>,
+) -> (WorkerLink, Worker) {
     let config = &guest.plans.config;
     let settings = WorkerSettings {
         tasks_max: config.tasks_max,
@@ -293,7 +309,7 @@ fn worker(guest: SimGuest, timer: Arc<Timer>, sleep: &Arc<ListenerSleep>) -> (Wo
     let worker = WorkerThread::new(
         settings,
         (guest, alarm.clone()),
-        clock,
+        (clock, events),
         inbox,
         routes(),
         stop,

@@ -106,6 +106,8 @@ pub struct Head<'b> {
     pub keep_alive: bool,
     /// Whether the client waits for [`CONTINUE`](crate::CONTINUE) before it sends the body (RFC 9110 §10.1.1).
     pub expect_continue: bool,
+    /// Whether the client asks where the time of its request goes: it sent `Luge-Timing`, with whatever value.
+    pub wants_timing: bool,
     /// Host and port as sent: the target's, or else the `Host` field's (RFC 9112 §3.3). Empty if HTTP/1.0 gives none.
     pub host: &'b str,
     /// The field lines, well formed, each with its CRLF.
@@ -163,6 +165,7 @@ impl<'b> Head<'b> {
             keep_alive: semantics.keep_alive(),
             expect_continue: semantics.expect_continue()
                 && !matches!(framing, Framing::None | Framing::Length(0)),
+            wants_timing: semantics.wants_timing(),
             host: target.authority.unwrap_or(host),
             lines: &bytes[request_line..bytes.len() - b"\r\n".len()],
         })

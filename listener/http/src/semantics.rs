@@ -1,5 +1,5 @@
-//! The meaning of the five fields that the server itself obeys: `Host`, `Content-Length`, `Transfer-Encoding`,
-//! `Connection` and `Expect`. All others are left to whoever handles the request.
+//! The meaning of the six fields that the server itself obeys: `Host`, `Content-Length`, `Transfer-Encoding`,
+//! `Connection`, `Expect` and `Luge-Timing`. All others are left to whoever handles the request.
 
 use core::str;
 
@@ -16,6 +16,7 @@ pub(crate) struct Semantics<'b> {
     close: bool,
     keep_alive: bool,
     expect_continue: bool,
+    wants_timing: bool,
 }
 
 impl<'b> Semantics<'b> {
@@ -29,6 +30,7 @@ impl<'b> Semantics<'b> {
             close: false,
             keep_alive: false,
             expect_continue: false,
+            wants_timing: false,
         }
     }
 
@@ -40,6 +42,10 @@ impl<'b> Semantics<'b> {
             6 if name.eq_ignore_ascii_case("expect") => self.take_expect(value),
             10 if name.eq_ignore_ascii_case("connection") => {
                 self.take_connection(value);
+                Ok(())
+            }
+            11 if name.eq_ignore_ascii_case("luge-timing") => {
+                self.wants_timing = true;
                 Ok(())
             }
             14 if name.eq_ignore_ascii_case("content-length") => self.take_content_length(value),
@@ -81,6 +87,10 @@ impl<'b> Semantics<'b> {
 
     pub(crate) fn expect_continue(&self) -> bool {
         self.expect_continue
+    }
+
+    pub(crate) fn wants_timing(&self) -> bool {
+        self.wants_timing
     }
 
     /// RFC 9112 §3.2: one field line, and a valid one.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rig::{FD, SECOND_NS};
-use listener::limits::{INPUT_AHEAD_MAX_BYTES, OUTPUT_AHEAD_MAX_BYTES};
+use listener::limits::{ANSWERS_AHEAD_MAX, INPUT_AHEAD_MAX_BYTES, OUTPUT_AHEAD_MAX_BYTES};
 
 const REQUEST: &[u8] = b"GET /text HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -48,6 +48,46 @@ fn requests_wait_for_room_for_their_answers() {
     );
 }
 
+/// Nor of one whose answers are many and small: each is remembered until the kernel has it.
+#[test]
+fn requests_wait_for_answers_to_depart() {
+    let mut rig = Rig::new(settings());
+    rig.wire().taken_max = 0;
+    let requests = 3 * ANSWERS_AHEAD_MAX;
+    rig.feed(&REQUEST.repeat(requests));
+    for _ in 0..ANSWERS_AHEAD_MAX {
+        rig.answer(Status::OK, b"x");
+    }
+    assert_eq!(rig.counters().requests as usize, ANSWERS_AHEAD_MAX);
+    assert_eq!(rig.desk().departed, []);
+    rig.wire().taken_max = usize::MAX;
+    rig.pass(SECOND_NS);
+    // The first was on its way alone, the others behind it together.
+    let all = vec![("GET /text 200 1".to_owned(), Some(SECOND_NS / 8)); ANSWERS_AHEAD_MAX];
+    assert_eq!(rig.desk().departed, all);
+    for _ in ANSWERS_AHEAD_MAX..requests {
+        rig.answer(Status::OK, b"x");
+    }
+    assert_eq!(rig.counters().requests as usize, requests);
+    rig.desk().check_end();
+}
+
+/// An answer departs with its last byte, however few the kernel takes at a time; time is until then.
+#[test]
+fn an_answer_departs_with_its_last_byte() {
+    let mut rig = Rig::new(settings());
+    rig.feed(REQUEST);
+    rig.wire().taken_max = ok("", "x").len() - 1;
+    rig.wire().takes_left = 1;
+    rig.answer(Status::OK, b"x");
+    rig.pass(2 * SECOND_NS);
+    assert_eq!(rig.desk().departed, []);
+    rig.wire().takes_left = usize::MAX;
+    rig.settle();
+    let expected = [("GET /text 200 1".to_owned(), Some(2 * SECOND_NS))];
+    assert_eq!(rig.desk().departed, expected);
+}
+
 #[test]
 fn a_client_that_does_not_read_is_cut() {
     let mut rig = Rig::new(settings());
@@ -63,6 +103,11 @@ fn a_client_that_does_not_read_is_cut() {
         Some("= GET /text 499 0"),
         "its second request too"
     );
+    let departed = [
+        ("GET /text 200 1".to_owned(), None),
+        ("GET /text 499 0".to_owned(), None),
+    ];
+    assert_eq!(rig.desk().departed, departed, "neither was taken");
     let counters = rig.counters();
     assert_eq!(
         (

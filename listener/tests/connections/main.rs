@@ -133,6 +133,7 @@ fn replay(script: &[Step<'_>], cuts: &Cuts, taken_max: usize) -> Outcome {
         rig.listener.connections(),
         usize::from(matches!(ending, Open | Lingering))
     );
+    rig.desk().check_end();
     Outcome {
         seen: rig.desk().seen.clone(),
         output,

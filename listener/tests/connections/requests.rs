@@ -1,6 +1,7 @@
 //! Requests that are answered: their framing, their order, and whether the connection stays.
 
 use super::*;
+use crate::rig::SECOND_NS;
 
 #[test]
 fn a_connection_serves_one_request_after_the_other() {
@@ -18,6 +19,39 @@ fn a_connection_serves_one_request_after_the_other() {
             "= GET /text 200 0",
         ],
         &(ok("", "one") + &ok("", "")),
+        Open,
+    );
+}
+
+/// Who asks is told where the time went, as far as there is anything to tell.
+#[test]
+fn an_answer_says_where_its_time_went_if_it_is_asked() {
+    let times = "received;dur=1000.000000, total;dur=3000.000000";
+    check(
+        &[
+            In("GET /text HTTP/1.1\r\nluge-timing:\r\n"),
+            Pass(SECOND_NS),
+            In("Host: a\r\n\r\n"),
+            Pass(2 * SECOND_NS),
+            Answer("x"),
+            In("GET /busy HTTP/1.1\r\nHost: a\r\nLuge-Timing: 1\r\n\r\n"),
+            In("GET /text HTTP/1.1\r\nHost: a\r\n\r\n"),
+            Answer("y"),
+        ],
+        &[
+            "? GET /text []",
+            "= GET /text 200 1",
+            "? GET /busy []",
+            "= GET /busy 503 20",
+            "? GET /text []",
+            "= GET /text 200 1",
+        ],
+        &(ok(&format!("Server-Timing: {times}\r\n"), "x")
+            + &error(
+                "503 Service Unavailable",
+                "Retry-After: 1\r\nServer-Timing: received;dur=0.000000, total;dur=0.000000\r\n",
+            )
+            + &ok("", "y")),
         Open,
     );
 }

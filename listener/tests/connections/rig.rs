@@ -57,6 +57,8 @@ pub struct Wire {
     sending: Option<(ConnectionKey, Vec<u8>, usize)>,
     /// How much of a send is taken at a time; 0: nothing is.
     pub taken_max: usize,
+    /// How often anything is taken at all.
+    pub takes_left: usize,
     /// What the client has got.
     pub output: Vec<u8>,
     /// How often receiving was stopped.
@@ -113,10 +115,11 @@ impl Wire {
                 result: Err(32),
             });
         }
-        if self.taken_max == 0 {
+        if self.taken_max == 0 || self.takes_left == 0 {
             return None;
         }
         let (key, bytes, from) = self.sending.take()?;
+        self.takes_left -= 1;
         let taken = self.taken_max.min(bytes.len() - from);
         self.output.extend_from_slice(&bytes[from..from + taken]);
         Some(Completion::Sent {
@@ -230,6 +233,23 @@ pub struct Desk {
     /// Requests as `? GET /a?b [body]`, clients that went away as `! gone`, access log records as
     /// `= GET /a 200 5`: status and length of the body.
     pub seen: Vec<String>,
+    /// Records of answers that have not departed.
+    under_way: Vec<String>,
+    /// Those of answers that departed, and how long after they were handed over; none if the kernel never took them.
+    pub departed: Vec<(String, Option<u64>)>,
+}
+
+fn text_of(record: &Answered<'_>) -> String {
+    let method = record.method.map_or("-", |method| method.as_str());
+    let (path, status) = (record.path.escape_ascii(), record.status.0);
+    format!("{method} {path} {status} {}", record.body_bytes)
+}
+
+impl Desk {
+    /// Everything that was told of has departed.
+    pub fn check_end(&self) {
+        assert_eq!(self.under_way, [""; 0], "not departed");
+    }
 }
 
 /// Whoever connects.
@@ -256,6 +276,7 @@ impl Service for Desk {
         Ok(Target {
             route,
             body_max_bytes: BODY_MAX_BYTES,
+            tells_timing: false,
         })
     }
 
@@ -315,12 +336,25 @@ impl Service for Desk {
 
     fn answered(&mut self, record: &Answered<'_>) {
         assert_eq!(record.client, Some(CLIENT));
-        let method = record.method.map_or("-", |method| method.as_str());
-        let path = record.path.escape_ascii();
-        self.seen.push(format!(
-            "= {method} {path} {} {}",
-            record.status.0, record.body_bytes
-        ));
+        let text = text_of(record);
+        self.seen.push(format!("= {text}"));
+        self.under_way.push(text);
+        let at = record.timeline;
+        let points = [at.began_ns, at.parsed_ns, at.arrived_ns, at.answered_ns];
+        let reached: Vec<_> = points.into_iter().filter(|at_ns| *at_ns > 0).collect();
+        assert!(reached.is_sorted() && at.sent_ns == 0, "{at:?}");
+    }
+
+    fn departed(&mut self, record: &Answered<'_>) {
+        let text = text_of(record);
+        let known = self.under_way.iter().position(|known| *known == text);
+        self.under_way.remove(known.expect("it was told of, once"));
+        let at = record.timeline;
+        let took_ns = (at.sent_ns > 0).then(|| {
+            assert!(at.answered_ns <= at.sending_ns && at.sending_ns <= at.sent_ns);
+            at.sent_ns - at.answered_ns
+        });
+        self.departed.push((text, took_ns));
     }
 }
 
@@ -339,6 +373,7 @@ impl Rig {
         };
         let wire = Wire {
             taken_max: usize::MAX,
+            takes_left: usize::MAX,
             ..Wire::default()
         };
         let listener = Listener::new(wire, Desk::default(), settings, 1, time);

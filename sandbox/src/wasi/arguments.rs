@@ -6,7 +6,7 @@
 
 use wasmtime::{Caller, Linker};
 
-use super::{Errno, PREVIEW_1, Refusal, answer, memory};
+use super::{Errno, PREVIEW_1, Refusal, memory, timed};
 use crate::state::State;
 
 const POINTER_BYTES: u32 = 4;
@@ -16,38 +16,36 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         PREVIEW_1,
         "args_sizes_get",
         |mut caller: Caller<'_, State>, count: i32, bytes: i32| {
-            answer(sizes_get(
-                &mut caller,
-                arguments,
-                count as u32,
-                bytes as u32,
-            ))
+            timed(&mut caller, |caller| {
+                sizes_get(caller, arguments, count as u32, bytes as u32)
+            })
         },
     )?;
     linker.func_wrap(
         PREVIEW_1,
         "args_get",
         |mut caller: Caller<'_, State>, argv: i32, buffer: i32| {
-            answer(get(&mut caller, arguments, argv as u32, buffer as u32))
+            timed(&mut caller, |caller| {
+                get(caller, arguments, argv as u32, buffer as u32)
+            })
         },
     )?;
     linker.func_wrap(
         PREVIEW_1,
         "environ_sizes_get",
         |mut caller: Caller<'_, State>, count: i32, bytes: i32| {
-            answer(sizes_get(
-                &mut caller,
-                environment,
-                count as u32,
-                bytes as u32,
-            ))
+            timed(&mut caller, |caller| {
+                sizes_get(caller, environment, count as u32, bytes as u32)
+            })
         },
     )?;
     linker.func_wrap(
         PREVIEW_1,
         "environ_get",
         |mut caller: Caller<'_, State>, environ: i32, buffer: i32| {
-            answer(get(&mut caller, environment, environ as u32, buffer as u32))
+            timed(&mut caller, |caller| {
+                get(caller, environment, environ as u32, buffer as u32)
+            })
         },
     )?;
     Ok(())

@@ -45,7 +45,7 @@ use wiggle::{GuestError, GuestMemory as General};
 
 use super::memory::{self, GuestMemory};
 use super::stdio::{self, check_iovecs};
-use super::{Errno, PREVIEW_1, Refusal, Stdio, answer};
+use super::{Errno, PREVIEW_1, Refusal, Stdio, answer, timed_async};
 use crate::directories::{Hold, Opened};
 use crate::limits::{
     FILE_BYTES_MAX, FILE_CHUNK_BYTES, FILE_ENTRIES_MAX, FILES_OPEN_MAX, FILES_OPEN_PROCESS_MAX,
@@ -109,12 +109,12 @@ macro_rules! delegate {
             PREVIEW_1,
             stringify!($name),
             |mut guest: Guest<'_>, ($($argument,)*): ($($type,)*)| Box::new(async move {
-                answer(async {
+                timed_async!(guest, async {
                     $($(check_path($length)?;)*)?
                     let (memory, files, _) = open(&mut guest).await?;
                     let memory = &mut General::Unshared(memory.into_bytes());
                     told(delegate!(@wait general::$name(&mut files.wasi, memory, $($argument),*) $(, $wait)?))
-                }.await)
+                })
             }),
         )?;
     };
@@ -129,7 +129,7 @@ macro_rules! delegate_entry {
             PREVIEW_1,
             stringify!($name),
             |mut guest: Guest<'_>, ($($argument,)*): ($($type,)*)| Box::new(async move {
-                answer(async {
+                timed_async!(guest, async {
                     $(check_path($length)?;)*
                     let (memory, files, _) = open(&mut guest).await?;
                     if $makes {
@@ -141,7 +141,7 @@ macro_rules! delegate_entry {
                         files.give_entry();
                     }
                     done
-                }.await)
+                })
             }),
         )?;
     };
@@ -179,35 +179,39 @@ fn add_reads_and_writes(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         .func_wrap_async(PREVIEW_1, "fd_read", |mut guest: Guest<'_>, (fd, iovecs, count, told_at): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let [fd, iovecs, count, told_at] = [fd, iovecs, count, told_at].map(|it| it as u32);
-                answer(match guest.data().stdio.stream(fd) {
-                    Ok(_) => stdio::fd_read(&mut guest, fd, iovecs, count, told_at),
-                    Err(_) => read(&mut guest, fd, [iovecs, count], None, told_at).await,
+                timed_async!(guest, async {
+                    match guest.data().stdio.stream(fd) {
+                        Ok(_) => stdio::fd_read(&mut guest, fd, iovecs, count, told_at),
+                        Err(_) => read(&mut guest, fd, [iovecs, count], None, told_at).await,
+                    }
                 })
             })
         })?
         .func_wrap_async(PREVIEW_1, "fd_pread", |mut guest: Guest<'_>, (fd, iovecs, count, offset, told_at): (i32, i32, i32, i64, i32)| {
             Box::new(async move {
                 let vectors = [iovecs as u32, count as u32];
-                answer(read(&mut guest, fd as u32, vectors, Some(offset), told_at as u32).await)
+                timed_async!(guest, read(&mut guest, fd as u32, vectors, Some(offset), told_at as u32))
             })
         })?
         .func_wrap_async(PREVIEW_1, "fd_write", |mut guest: Guest<'_>, (fd, iovecs, count, told_at): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let [fd, iovecs, count, told_at] = [fd, iovecs, count, told_at].map(|it| it as u32);
-                answer(match guest.data().stdio.stream(fd) {
-                    Ok(_) => stdio::fd_write(&mut guest, fd, iovecs, count, told_at),
-                    Err(_) => write(&mut guest, fd, [iovecs, count], None, told_at).await,
+                timed_async!(guest, async {
+                    match guest.data().stdio.stream(fd) {
+                        Ok(_) => stdio::fd_write(&mut guest, fd, iovecs, count, told_at),
+                        Err(_) => write(&mut guest, fd, [iovecs, count], None, told_at).await,
+                    }
                 })
             })
         })?
         .func_wrap_async(PREVIEW_1, "fd_pwrite", |mut guest: Guest<'_>, (fd, iovecs, count, offset, told_at): (i32, i32, i32, i64, i32)| {
             Box::new(async move {
                 let vectors = [iovecs as u32, count as u32];
-                answer(write(&mut guest, fd as u32, vectors, Some(offset), told_at as u32).await)
+                timed_async!(guest, write(&mut guest, fd as u32, vectors, Some(offset), told_at as u32))
             })
         })?
         .func_wrap_async(PREVIEW_1, "fd_filestat_set_size", |mut guest: Guest<'_>, (fd, bytes): (i32, i64)| {
-            Box::new(async move { answer(set_size(&mut guest, fd, bytes).await) })
+            Box::new(async move { timed_async!(guest, set_size(&mut guest, fd, bytes)) })
         })?;
     Ok(())
 }
@@ -216,19 +220,19 @@ fn add_reads_and_writes(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 fn add_table(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker
         .func_wrap_async(PREVIEW_1, "fd_close", |mut guest: Guest<'_>, (fd,): (i32,)| {
-            Box::new(async move { answer(close(&mut guest, fd).await) })
+            Box::new(async move { timed_async!(guest, close(&mut guest, fd)) })
         })?
         .func_wrap_async(PREVIEW_1, "fd_renumber", |mut guest: Guest<'_>, (from, to): (i32, i32)| {
-            Box::new(async move { answer(renumber(&mut guest, from, to).await) })
+            Box::new(async move { timed_async!(guest, renumber(&mut guest, from, to)) })
         })?
         .func_wrap_async(PREVIEW_1, "fd_fdstat_get", |mut guest: Guest<'_>, (fd, at): (i32, i32)| {
-            Box::new(async move { answer(fdstat_get(&mut guest, fd, at).await) })
+            Box::new(async move { timed_async!(guest, fdstat_get(&mut guest, fd, at)) })
         })?
         .func_wrap_async(PREVIEW_1, "fd_fdstat_set_flags", |mut guest: Guest<'_>, (fd, flags): (i32, i32)| {
-            Box::new(async move { answer(set_flags(&mut guest, fd, flags).await) })
+            Box::new(async move { timed_async!(guest, set_flags(&mut guest, fd, flags)) })
         })?
         .func_wrap_async(PREVIEW_1, "path_open", |mut guest: Guest<'_>, arguments: PathOpen| {
-            Box::new(async move { answer(path_open(&mut guest, arguments).await) })
+            Box::new(async move { timed_async!(guest, path_open(&mut guest, arguments)) })
         })?
         .func_wrap(PREVIEW_1, "fd_prestat_get", |mut guest: Guest<'_>, fd: i32, at: i32| {
             answer(prestat_get(&mut guest, fd as u32, at as u32))

@@ -9,6 +9,9 @@
 //! A pointer or length that does not lie within the guest's memory is EFAULT for that guest, before anything
 //! has been read or written; one that is not aligned, where that is asked, EINVAL. Exit codes are the
 //! guest's own. There are no sockets.
+//!
+//! The time in calls is counted where there is more to do than to tell a number: to read a clock twice takes longer
+//! than that.
 
 mod arguments;
 mod clock;
@@ -19,7 +22,7 @@ mod process;
 mod sockets;
 mod stdio;
 
-use wasmtime::{Engine, Linker};
+use wasmtime::{Caller, Engine, Linker};
 
 use crate::state::State;
 
@@ -98,6 +101,28 @@ impl From<crate::call::End> for Refusal {
         Refusal::End(wasmtime::Error::new(end))
     }
 }
+
+/// Does a call that has work to do, counts its time, and gives its result as [`answer`] does.
+fn timed(
+    guest: &mut Caller<'_, State>,
+    call: impl FnOnce(&mut Caller<'_, State>) -> Result<(), Refusal>,
+) -> wasmtime::Result<i32> {
+    guest.data().slot.host_begins();
+    let result = call(guest);
+    guest.data().slot.host_ends();
+    answer(result)
+}
+
+/// The same for a call that may wait; what it waits is not counted, as no slice runs then.
+macro_rules! timed_async {
+    ($guest:ident, $call:expr) => {{
+        $guest.data().slot.host_begins();
+        let result = $call.await;
+        $guest.data().slot.host_ends();
+        answer(result)
+    }};
+}
+use timed_async;
 
 /// A call's result as wasmtime wants it: the errno for the guest, or the error that ends it.
 fn answer(result: Result<(), Refusal>) -> wasmtime::Result<i32> {

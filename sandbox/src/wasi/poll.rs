@@ -14,7 +14,7 @@ use super::clock::Now;
 use super::memory::{self, GuestMemory};
 use super::process::ReturnOnce;
 use super::stdio::Stream;
-use super::{Errno, PREVIEW_1, Refusal, answer, files};
+use super::{Errno, PREVIEW_1, Refusal, answer, files, timed_async};
 use crate::limits::SUBSCRIPTIONS_MAX;
 use crate::preempt::{Suspension, monotonic_ns};
 use crate::state::State;
@@ -71,7 +71,7 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 count: count as u32,
                 now: Now::read(),
             };
-            Box::new(async move { answer(poll.run(&mut guest, told_at as u32).await) })
+            Box::new(async move { timed_async!(guest, poll.run(&mut guest, told_at as u32)) })
         },
     )?;
     Ok(())

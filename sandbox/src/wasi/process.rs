@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use wasmtime::{Caller, Linker};
 
-use super::{Errno, PREVIEW_1, Refusal, answer, memory};
+use super::{Errno, PREVIEW_1, Refusal, answer, memory, timed_async};
 use crate::call::End;
 use crate::limits::RANDOM_CHUNK_BYTES;
 use crate::preempt::Suspension;
@@ -58,7 +58,9 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         PREVIEW_1,
         "random_get",
         |mut caller: Caller<'_, State>, (at, len): (i32, i32)| {
-            Box::new(async move { answer(random_get(&mut caller, at as u32, len as u32).await) })
+            Box::new(
+                async move { timed_async!(caller, random_get(&mut caller, at as u32, len as u32)) },
+            )
         },
     )?;
     Ok(())

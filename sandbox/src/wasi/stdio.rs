@@ -7,7 +7,7 @@
 use wasmtime::{Caller, Linker};
 
 use super::memory::{self, GuestMemory};
-use super::{Errno, PREVIEW_1, Refusal, answer};
+use super::{Errno, PREVIEW_1, Refusal, answer, timed};
 use crate::call::End;
 use crate::limits::IOVECS_MAX;
 use crate::runtime::Stderr;
@@ -73,10 +73,10 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     type Guest<'a> = Caller<'a, State>;
     linker
         .func_wrap(PREVIEW_1, "fd_read", |mut guest: Guest<'_>, fd: i32, iovecs: i32, count: i32, read_at: i32| {
-            answer(fd_read(&mut guest, fd as u32, iovecs as u32, count as u32, read_at as u32))
+            timed(&mut guest, |guest| fd_read(guest, fd as u32, iovecs as u32, count as u32, read_at as u32))
         })?
         .func_wrap(PREVIEW_1, "fd_write", |mut guest: Guest<'_>, fd: i32, iovecs: i32, count: i32, written_at: i32| {
-            answer(fd_write(&mut guest, fd as u32, iovecs as u32, count as u32, written_at as u32))
+            timed(&mut guest, |guest| fd_write(guest, fd as u32, iovecs as u32, count as u32, written_at as u32))
         })?
         .func_wrap(PREVIEW_1, "fd_fdstat_get", |mut guest: Guest<'_>, fd: i32, at: i32| {
             answer(fd_fdstat_get(&mut guest, fd as u32, at as u32))

@@ -1,8 +1,10 @@
 //! Our own host calls: what they give, and that a wrong pointer or length is the guest's EFAULT.
 
-use sandbox::{Call, Exit};
+use std::task::Waker;
 
-use crate::support::{exit, run, runtime, talking};
+use sandbox::{Call, Exit, Step};
+
+use crate::support::{Woken, exit, run, runtime, talking};
 
 /// A guest that makes one call and exits with its errno.
 fn calls(name: &str, params: &str, arguments: &str, memory: &str) -> String {
@@ -384,6 +386,61 @@ fn clocks_do_not_run_backwards() {
     assert_eq!(outcome.exit, Exit::Success);
     let told_ns = u64::from_le_bytes(outcome.call.stdout.try_into().expect("8 bytes"));
     assert!((before_ns..=now_ns()).contains(&told_ns));
+}
+
+/// Of each slice: all of one that asks for random numbers and nothing else, none of one that computes, and nothing
+/// of the sleep between the slices of one that waits.
+#[test]
+fn time_in_calls_is_told_apart() {
+    const WHOLE: u64 = 1_000_000_000;
+    let guest = |body: &str| {
+        format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+                (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+                (memory (export "memory") 16)
+                (func (export "_start") (local $n i32) {body}))"#
+        )
+    };
+    let asks = guest("(if (call $random (i32.const 0) (i32.const 1048576)) (then unreachable))");
+    let computes = guest(
+        "(loop $spin (br_if $spin (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 3000000))))",
+    );
+    // For 20 ms on the monotonic clock, and then it computes for as long as a call takes many times over.
+    let waits = guest(
+        "(i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 20000000))
+         (if (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 96)) (then unreachable))
+         (loop $spin (br_if $spin (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 3000000))))",
+    );
+    let mut runtime = runtime(&[&asks, &computes, &waits]);
+    // Of a thousand million parts of each slice.
+    let mut parts = |function| {
+        let woken = Woken::new();
+        runtime.start(0, function, Call::default(), Waker::from(woken.clone()));
+        let mut parts = Vec::new();
+        loop {
+            let step = runtime.resume(0);
+            parts.push(runtime.host_ns(0, WHOLE));
+            match step {
+                Step::Finished(outcome) => {
+                    assert_eq!(outcome.exit, Exit::Success);
+                    runtime.reset(0);
+                    return parts;
+                }
+                Step::Blocked => woken.wait(),
+                Step::Preempted | Step::Yielded => {}
+            }
+        }
+    };
+    let asks = parts(0);
+    assert!(asks.len() == 1 && asks[0] > WHOLE / 2, "{asks:?}");
+    assert_eq!(parts(1), [0]);
+    // The end of the call is in the second slice, which a sleep that was counted would fill.
+    let waits = parts(2);
+    assert!(
+        waits.len() == 2 && (1..WHOLE / 2).contains(&waits[1]),
+        "{waits:?}"
+    );
 }
 
 #[test]

@@ -53,6 +53,8 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     (r#"{"max-memory-bytes": 1099511627776}"#, "max-memory-bytes", "range", "65536 to 4294967296"),
     (r#"{"cpu-limit-us": 0}"#, "cpu-limit-us", "range", "1 to 86400"),
     (r#"{"debug": "yes"}"#, "debug", "is a string, not a boolean", "true or false"),
+    (r#"{"server-timing": 1}"#, "server-timing", "is an integer, not a boolean", "true or false"),
+    (r#"{"latency-objective-us": 0}"#, "latency-objective-us", "range", "1 to 86400"),
     (r#"{"deadline-action": "kill"}"#, "deadline-action", "no relative-deadline-us", "both keys"),
     (r#"{"deadline-action": "drop"}"#, "deadline-action", "none of the", "\"none\", \"kill\", \"drop-unstarted\""),
     (r#"{"max-body-bytes": "1MB"}"#, "max-body-bytes", "is a string", "an integer, 0"),

@@ -33,6 +33,7 @@ const WHOLE: &str = r#"[
           { "route": "/a/", "path": "a.wasm", "methods": ["GET", "HEAD"], "max-body-bytes": 0,
             "stderr": "body", "max-memory-bytes": 65536, "cpu-limit-us": 1,
             "relative-deadline-us": 5, "deadline-action": "drop-unstarted", "debug": true,
+            "server-timing": true, "latency-objective-us": 900,
             "scratch": "/tmp", "dirs": [ { "host": ".", "guest": "/" },
               { "host": "/", "guest": "/all", "access": "rw" } ] } ] },
       { "name": "two", "port": 10011, "weight": 30, "replenishment-period-us": 400, "max-budget-us": 1200,
@@ -113,13 +114,15 @@ fn bare() -> Route {
         cpu_limit_us: None,
         deadline_action: DeadlineAction::None,
         debug: false,
+        server_timing: false,
+        latency_objective_us: None,
         env: Environment::default(),
         abi: Abi::Sledge,
         pass_authorization: false,
         dirs: Vec::new(),
         scratch: None,
         pointer: "$[1].routes[0]".to_owned(),
-        path_position: position(13, 45),
+        path_position: position(14, 45),
     }
 }
 
@@ -148,6 +151,8 @@ fn whole() -> [Tenant; 2] {
         relative_deadline_us: Some(5),
         deadline_action: DeadlineAction::DropUnstarted,
         debug: true,
+        server_timing: true,
+        latency_objective_us: Some(900),
         dirs: vec![dir(".", "/", Access::Ro), dir("/", "/all", Access::Rw)],
         scratch: Some("/tmp".to_owned()),
         pointer: "$[0].routes[1]".to_owned(),
@@ -300,7 +305,7 @@ fn the_schema() {
     );
     assert_eq!(tenant["required"], json!(["name", "port", "routes"]));
     assert_eq!(route["required"], json!(["route", "path"]));
-    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 6), (route, ROUTE_IGNORED, 19)] {
+    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 6), (route, ROUTE_IGNORED, 21)] {
         assert_eq!(object["additionalProperties"], false);
         let properties = object["properties"].as_object().expect("properties");
         assert_eq!(properties.len(), own + ignored.len());
