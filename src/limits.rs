@@ -9,6 +9,15 @@ pub const ACCESS_RECORDS_MAX: usize = 65_536;
 /// How often the access log is written.
 pub const ACCESS_WRITE_EVERY: Duration = Duration::from_millis(50);
 
+/// How often events are read that are recorded: their rings have room for many times as much.
+pub const RECORD_EVERY: Duration = Duration::from_millis(20);
+
+/// The flight recorder is written out for an objective so often at most …
+pub const FLIGHT_EVERY: Duration = Duration::from_secs(10);
+
+/// … and so many times in a server's life: who wants more asks for it.
+pub const FLIGHTS_BY_OBJECTIVE_MAX: u32 = 16;
+
 /// How long a worker may take to end after the last answer, before the process ends without it.
 pub const WORKER_END_MAX: Duration = Duration::from_secs(1);
 

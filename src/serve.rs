@@ -7,18 +7,24 @@ use crate::cli::{Check, Exit, Format, Serve, print};
 use crate::config::{Examined, LoadOptions, Loaded, Problem, Problems, Spec, examine};
 use crate::deployment::{Deployment, memory_bytes, prepare, stack_bytes};
 use crate::limits::DESCRIPTORS_RESERVED;
-use crate::server::{self, AccessLogTo, Drained, Intake, Options, Refused, Server, StartError};
+use crate::server::{
+    self, AccessLogTo, Drained, FlightTo, Intake, Options, Refused, Server, StartError,
+};
 use crate::{demo, estimates, logging, preemption, tenants};
 use core_affinity::CoreId;
 use listener::Counters;
 use listener_http::Limits;
 use sandbox::{Cache, Compiler};
 use sched::DispatchParams;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// A file that is written to.
+type Sink = Box<dyn std::io::Write + Send>;
 
 /// Checks a spec and its modules as `serve` would.
 pub fn check(check: &Check) -> Exit {
@@ -157,7 +163,7 @@ fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
     tracing::info!("{}", deployment.modules);
     let routes = banner(settings, &deployment);
     // Before the first request: one who is told to end right away ends well.
-    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP]) {
+    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]) {
         Ok(signals) => signals,
         Err(error) => {
             tracing::error!(%error, "signals cannot be handled");
@@ -254,11 +260,17 @@ fn announce(serve: &Serve, settings: &Settings, server: &Server, routes: Vec<Vec
 }
 
 fn until_drained(server: Server, mut signals: Signals, settings: &Settings) -> Exit {
-    let drain = server.drain();
+    let (drain, flight) = (server.drain(), server.flight_control());
     // Ends with the process: there is nothing of it to wait for.
     std::thread::spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count > 0 {
+        let mut count = 0;
+        for signal in signals.forever() {
+            if signal == SIGUSR2 {
+                flight.write_out();
+                continue;
+            }
+            count += 1;
+            if count > 1 {
                 tracing::warn!(signal, "told to end a second time: ending at once");
                 std::process::exit(i32::from(Exit::Failure.code()));
             }
@@ -462,7 +474,11 @@ fn options(
         listener_spin_ns: spin_ns,
         drain_timeout: settings.drain_timeout,
         access_log: access_log(settings)?,
-        events: 1 << 16,
+        events: settings.flight_events,
+        flight: FlightTo {
+            folder: settings.flight_dir.clone(),
+            record: record(settings)?,
+        },
     })
 }
 
@@ -493,24 +509,33 @@ fn intake(settings: &Settings) -> Intake {
     }
 }
 
+/// Opens a file that a setting names.
+fn open(setting: &str, path: &Path, how: &OpenOptions) -> Result<Sink, Problems> {
+    let opened = how.open(path);
+    let problem = |error: std::io::Error| {
+        let path = path.display().to_string();
+        let remedy = "a file that can be written";
+        Problem::of_setting(setting, &path, error.to_string(), remedy)
+    };
+    Ok(Box::new(
+        opened.map_err(|error| Problems::from(problem(error)))?,
+    ))
+}
+
+fn record(settings: &Settings) -> Result<Option<Sink>, Problems> {
+    let mut how = OpenOptions::new();
+    how.create(true).write(true).truncate(true);
+    let opened = settings.record.as_ref();
+    opened.map(|path| open("--record", path, &how)).transpose()
+}
+
 fn access_log(settings: &Settings) -> Result<Option<AccessLogTo>, Problems> {
-    let sink: Box<dyn std::io::Write + Send> = match &settings.access_log {
+    let mut how = OpenOptions::new();
+    how.create(true).append(true);
+    let sink: Sink = match &settings.access_log {
         AccessLog::Off => return Ok(None),
         AccessLog::Stdout => Box::new(std::io::stdout()),
-        AccessLog::File(path) => {
-            let mut file = std::fs::OpenOptions::new();
-            let opened = file.create(true).append(true).open(path);
-            let path = path.display().to_string();
-            let problem = |error: std::io::Error| {
-                Problem::of_setting(
-                    "--access-log",
-                    &path,
-                    error.to_string(),
-                    "a file that can be written",
-                )
-            };
-            Box::new(opened.map_err(|error| Problems::from(problem(error)))?)
-        }
+        AccessLog::File(path) => open("--access-log", path, &how)?,
     };
     let format = match settings.log_format {
         LogFormat::Human => server::Format::Human,

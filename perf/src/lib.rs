@@ -9,6 +9,7 @@
 //! | [`formats`] | histograms as files for other programs |
 //! | [`event`] | what happened to requests, the last so many for each thread |
 //! | [`recording`] | … written down, to be replayed |
+//! | [`trace`] | … to be looked at |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -21,6 +22,7 @@ pub mod hlog;
 pub mod recording;
 pub mod replications;
 pub mod schedule;
+pub mod trace;
 
 pub use fit::Fit;
 pub use histogram::{Estimate, Histogram, Percentile, Summary};

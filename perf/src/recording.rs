@@ -207,6 +207,11 @@ impl<W: Write> Writer<W> {
         self.out.write_all(&self.buffer)
     }
 
+    /// What it writes to.
+    pub fn sink(&self) -> &W {
+        &self.out
+    }
+
     /// Hands on what is buffered below.
     ///
     /// # Errors

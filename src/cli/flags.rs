@@ -100,6 +100,9 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("log-level", "FILTER", "info", "What is logged: a level, or directives such as info,luge::server=debug").or("RUST_LOG"),
     Flag::new("log-format", "FORMAT", "human", "How it is logged: human, or json"),
     Flag::new("cache-dir", "PATH", "(luge/modules in $XDG_CACHE_HOME or ~/.cache)", "Where compiled modules are kept for the next start: a folder, or off"),
+    Flag::new("flight-events", "N", "65536", "Scheduling events of each thread that the flight recorder keeps in memory, a power of two"),
+    Flag::new("flight-dir", "PATH", ".", "Where they are written to on SIGUSR2, or when a request misses its latency-objective-us, as a trace and as a recording: a folder, or off"),
+    Flag::new("record", "FILE", "off", "Where all of them are recorded, for luge sim --replay: a file, which is begun anew, or off"),
     Flag::new("access-log", "FILE", "off", "Where a line for each request goes: a file, - for standard output, or off"),
 ];
 

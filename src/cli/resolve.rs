@@ -81,10 +81,7 @@ impl Settings {
             estimator: from.shown("estimator", estimator, |estimator| {
                 estimator.map_or("auto", |named| named.name).to_owned()
             }),
-            estimates: from.shown("estimates", estimates, |path| {
-                let shown = path.as_ref().map(|path| path.display().to_string());
-                shown.unwrap_or_else(|| "off".to_owned())
-            }),
+            estimates: from.path("estimates", "a file"),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
             ring_depth: from.take("ring-depth", ring_depth),
             spin_us: from.integer("spin-us", 0, 1_000_000),
@@ -103,6 +100,9 @@ impl Settings {
                 &[("human", LogFormat::Human), ("json", LogFormat::Json)],
             ),
             cache_dir: from.cache_dir(),
+            flight_events: from.take("flight-events", flight_events),
+            flight_dir: from.path("flight-dir", "a folder"),
+            record: from.path("record", "a file"),
             access_log: from.take("access-log", access_log),
             rows: Vec::new(),
             notices: Vec::new(),
@@ -112,10 +112,18 @@ impl Settings {
 }
 
 fn ring_depth(text: &str) -> Result<usize, String> {
-    let remedy = || "a power of two from 2 to 65536".to_owned();
-    let depth = integer(text, 2, 65_536).map_err(|_| remedy())?;
-    let depth = depth.is_power_of_two().then_some(narrow(depth));
-    depth.ok_or_else(remedy)
+    power_of_two(text, 2, 65_536)
+}
+
+fn flight_events(text: &str) -> Result<usize, String> {
+    power_of_two(text, 1 << 10, 1 << 24)
+}
+
+fn power_of_two(text: &str, min: u64, max: u64) -> Result<usize, String> {
+    let remedy = || format!("a power of two from {min} to {max}");
+    let number = integer(text, min, max).map_err(|_| remedy())?;
+    let number = number.is_power_of_two().then_some(narrow(number));
+    number.ok_or_else(remedy)
 }
 
 fn access_log(text: &str) -> Result<AccessLog, String> {
@@ -174,14 +182,6 @@ fn estimator(text: &str) -> Result<Option<&'static NamedEstimator>, String> {
         let names: Vec<_> = ESTIMATORS.iter().map(|named| named.name).collect();
         format!("one of auto, {}", names.join(", "))
     })
-}
-
-fn estimates(text: &str) -> Result<Option<PathBuf>, String> {
-    match text {
-        "off" => Ok(None),
-        "" => Err("a file, or off".to_owned()),
-        path => Ok(Some(PathBuf::from(path))),
-    }
 }
 
 /// A number that its bounds have shown to fit.
@@ -289,6 +289,19 @@ impl<'a> Resolver<'a> {
 
     fn param_us(&mut self, name: &str, param: &str) -> u64 {
         self.param(name, param, 1_000)
+    }
+
+    /// A path, of what it says, or off.
+    fn path(&mut self, name: &str, what: &str) -> Option<PathBuf> {
+        let parse = |text: &str| match text {
+            "off" => Ok(None),
+            "" => Err(format!("{what}, or off")),
+            path => Ok(Some(PathBuf::from(path))),
+        };
+        self.shown(name, parse, |path| {
+            let shown = path.as_ref().map(|path| path.display().to_string());
+            shown.unwrap_or_else(|| "off".to_owned())
+        })
     }
 
     fn bytes(&mut self, name: &str, min: u64, max: u64) -> u64 {
@@ -545,6 +558,9 @@ mod tests {
             ("log-level", "warn,luge=debug", "warn,luge=debug"),
             ("cache-dir", "off", "off"),
             ("cache-dir", "a b/c", "a b/c"),
+            ("flight-events", "1024", "1024"),
+            ("flight-dir", "off", "off"),
+            ("record", "a.rec", "a.rec"),
             ("access-log", "-", "-"),
             ("access-log", "/tmp/a b.log", "/tmp/a b.log"),
         ] {
@@ -602,6 +618,9 @@ mod tests {
             ("log-format", "xml", "human, json"),
             ("log-level", "inof", "info"),
             ("cache-dir", "", "a folder, or off"),
+            ("flight-events", "1000", "a power of two from 1024"),
+            ("flight-dir", "", "a folder, or off"),
+            ("record", "", "a file, or off"),
             ("access-log", "", "standard output"),
             ("drain-timeout", "10", "10s"),
             ("connections-max", "0", "1 to"),

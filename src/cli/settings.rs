@@ -91,6 +91,12 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Where compiled modules are kept.
     pub cache_dir: CacheDir,
+    /// Scheduling events of each thread that are kept in memory; a power of two.
+    pub flight_events: usize,
+    /// Where they are written out to.
+    pub flight_dir: Option<PathBuf>,
+    /// Where all of them are recorded.
+    pub record: Option<PathBuf>,
     /// Where a line for each request goes.
     pub access_log: AccessLog,
     /// Every setting as it was resolved, for people.

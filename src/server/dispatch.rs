@@ -9,6 +9,7 @@
 
 use super::access::AccessLog;
 use super::estimates::{Estimates, Learnt};
+use super::flight::Objectives;
 use super::link::WorkerLink;
 use super::routes::Routes;
 use super::rules::Rules;
@@ -63,6 +64,7 @@ pub struct Dispatcher<C> {
     access: Option<AccessLog>,
     clock: C,
     events: EventWriter,
+    objectives: Option<Objectives>,
 }
 
 impl<C: Clock> Dispatcher<C> {
@@ -97,7 +99,13 @@ impl<C: Clock> Dispatcher<C> {
             access,
             clock,
             events,
+            objectives: None,
         }
+    }
+
+    /// Has requests noticed that miss their routes' objectives.
+    pub fn set_objectives(&mut self, objectives: Objectives) {
+        self.objectives = Some(objectives);
     }
 
     /// Requests that were admitted and have not come back.
@@ -256,6 +264,17 @@ impl<C: Clock> Dispatcher<C> {
         self.events.note(self.clock.now_ns(), request, what);
     }
 
+    fn check_objective(&mut self, record: &Answered<'_>) {
+        let route = record.route.map(|route| self.routes.route(route));
+        if let Some(objective_ns) = route.and_then(|route| route.objective_ns)
+            && let Some(took_ns) = record.timeline.latency_ns()
+            && took_ns > objective_ns
+            && let Some(objectives) = &mut self.objectives
+        {
+            objectives.missed(record.timeline.sent_ns, record.request_id, took_ns);
+        }
+    }
+
     fn refuse_for_want_of_workers(&mut self, exchange: &Exchange) -> Refusal {
         self.refused.full += 1;
         let request = exchange.request_id;
@@ -384,6 +403,7 @@ impl<C: Clock> Service for Dispatcher<C> {
                 0 => self.note(record.request_id, What::Cut),
                 sent_ns => self.events.note(sent_ns, record.request_id, What::Sent),
             }
+            self.check_objective(record);
         }
         if let Some(access) = &mut self.access {
             access.record(record);

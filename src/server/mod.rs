@@ -14,6 +14,7 @@ mod cgi;
 mod dispatch;
 mod ends;
 mod estimates;
+mod flight;
 mod link;
 mod listen;
 mod park;
@@ -30,6 +31,7 @@ pub use cgi::Cgi;
 pub use dispatch::{Dispatcher, Refused};
 pub use ends::Ends;
 pub use estimates::{Learnt, Runs};
+pub use flight::{Flight, FlightControl, FlightTo, Objectives};
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
 pub use listen::Drained;
 pub use routes::{Route, Routes};
@@ -41,7 +43,10 @@ pub use work::{WorkerSettings, WorkerThread};
 use crate::deployment::{Deployment, Port};
 use crate::limits::{ADDRESS_IN_USE_MAX, WORKER_END_MAX};
 use core_affinity::CoreId;
+use flight::FlightThread;
 use listener::RingError;
+use perf::event::{EventReader, EventWriter};
+use perf::recording;
 use sandbox::{Artifact, FunctionConfig};
 use sched::{Nanos, Params, Scheduler};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -92,6 +97,8 @@ pub struct Options {
     pub access_log: Option<AccessLogTo>,
     /// Events of each thread that are kept: a power of two.
     pub events: usize,
+    /// Where they are written to.
+    pub flight: FlightTo,
 }
 
 /// Why a server does not start.
@@ -140,6 +147,8 @@ pub struct Server {
     access_log: Option<JoinHandle<()>>,
     reactor: Reactor,
     ends: Arc<Ends>,
+    flight: Flight,
+    flight_thread: FlightThread,
 }
 
 impl Server {
@@ -152,8 +161,15 @@ impl Server {
     /// # Panics
     ///
     /// If the workers cannot keep the tenants' reservations; [`crate::tenants::check`] says so before.
-    pub fn start(deployment: Deployment, options: Options) -> Result<Server, StartError> {
+    pub fn start(deployment: Deployment, mut options: Options) -> Result<Server, StartError> {
         let (sockets, addresses) = bind(&deployment.ports, options.listen_address)?;
+        let (writers, readers) = rings(options.worker_cores.len() + 1, options.events);
+        let flight = Flight::new(header(&deployment, &options), readers);
+        let to = std::mem::take(&mut options.flight);
+        let flight_thread = thread("flight", FlightThread::start(flight.clone(), to))?;
+        let log = options.access_log.take();
+        let log = log.map(|to| thread("access log", AccessLog::start(to, &addresses)));
+        let (access, access_log) = log.transpose()?.unzip();
         let reactor = Reactor::start(deployment.has_directories())?;
         let stop = Arc::new(AtomicBool::new(false));
         let drain = Arc::new(AtomicBool::new(false));
@@ -171,6 +187,8 @@ impl Server {
         );
         let tenants = crate::tenants::shares(&deployment.tenants, workers);
         let tenants: Arc<[_]> = tenants.into();
+        let mut writers = writers.into_iter();
+        let events = writers.next().expect("the listener has the first");
         let plan = |worker| WorkerPlan {
             worker,
             routes: routes.clone(),
@@ -181,25 +199,13 @@ impl Server {
             ends: ends.clone(),
             tells_starts: rules.admission.wants_starts(),
             tenants: tenants.clone(),
-            events: perf::event::ring(options.events).0,
+            events: writers.next().expect("each worker has one"),
         };
         let (links, workers) = start_workers(plan, &options, &stop)?;
-        let (access, access_log) = match options
-            .access_log
-            .map(|to| AccessLog::start(to, &addresses))
-        {
-            None => (None, None),
-            Some(Ok((log, thread))) => (Some(log), Some(thread)),
-            Some(Err(source)) => {
-                stop_workers(&stop, &links);
-                let what = "access log";
-                return Err(StartError::Thread { what, source });
-            }
-        };
         let alarms = links.iter().map(WorkerLink::alarm).collect();
-        let (events, _reader) = perf::event::ring(options.events);
         let around = (Monotonic, events);
-        let dispatcher = Dispatcher::new(routes, links, rules, access, around);
+        let mut dispatcher = Dispatcher::new(routes, links, rules, access, around);
+        dispatcher.set_objectives(flight_thread.objectives());
         let plan = ListenerPlan {
             core: options.listener_core,
             settings: options.listener,
@@ -220,7 +226,19 @@ impl Server {
             access_log,
             reactor,
             ends,
+            flight,
+            flight_thread,
         })
+    }
+
+    /// What its threads noted last.
+    pub fn flight(&self) -> Flight {
+        self.flight.clone()
+    }
+
+    /// What has that written out.
+    pub fn flight_control(&self) -> FlightControl {
+        self.flight_thread.control()
     }
 
     /// Tenants and where they are reached.
@@ -272,18 +290,64 @@ impl Server {
             log.join().expect("the access log does not panic");
         }
         self.reactor.stop();
+        self.flight_thread.end();
         self.ends.log();
         drained
     }
 }
 
+/// A thread that was to be started.
+fn thread<T>(what: &'static str, started: std::io::Result<T>) -> Result<T, StartError> {
+    started.map_err(|source| StartError::Thread { what, source })
+}
+
+/// A ring of so many events for each of so many threads, both ends.
+fn rings(threads: usize, events: usize) -> (Vec<EventWriter>, Vec<EventReader>) {
+    (0..threads).map(|_| perf::event::ring(events)).unzip()
+}
+
+/// What a recording says of the server.
+fn header(deployment: &Deployment, options: &Options) -> recording::Header {
+    let (start_ns, started_unix_ns) = flight::started();
+    let tenant = |(port, tenant): (&Port, &sched::Tenant)| recording::Tenant {
+        name: port.tenant.clone(),
+        weight: tenant.weight,
+        budget_ns: tenant.reservation.map_or(0, |owed| owed.budget_ns),
+        period_ns: tenant.reservation.map_or(0, |owed| owed.period_ns),
+    };
+    let tenants = deployment.ports.iter().zip(&deployment.tenants);
+    let route = |route: &Route| recording::Route {
+        name: route.name.clone(),
+        tenant: route.tenant,
+        deadline_ns: route.relative_deadline_ns,
+    };
+    let preemption = match options.sandbox.preemption {
+        sandbox::Preemption::Signal => "signal",
+        sandbox::Preemption::Epoch => "epoch",
+        sandbox::Preemption::Off => "off",
+    };
+    recording::Header {
+        luge: env!("CARGO_PKG_VERSION").to_owned(),
+        started_unix_ns,
+        start_ns,
+        workers: options.worker_cores.len() as u16,
+        scheduler: options.scheduler.name.to_owned(),
+        quantum_ns: options.params.quantum_ns,
+        preemption: preemption.to_owned(),
+        dispatch: options.intake.dispatch.name.to_owned(),
+        tenants: tenants.map(tenant).collect(),
+        routes: deployment.routes.each().map(route).collect(),
+    }
+}
+
 /// Starts all workers at once, and waits until each is ready.
 fn start_workers(
-    plan: impl Fn(usize) -> WorkerPlan,
+    plan: impl FnMut(usize) -> WorkerPlan,
     options: &Options,
     stop: &AtomicBool,
 ) -> Result<(Vec<WorkerLink>, Vec<JoinHandle<()>>), StartError> {
-    let pending = (0..options.worker_cores.len()).map(|worker| plan(worker).spawn(options));
+    let workers = (0..options.worker_cores.len()).map(plan);
+    let pending = workers.map(|worker| worker.spawn(options));
     let pending = pending.collect::<Result<Vec<_>, _>>()?;
     let (mut links, mut workers) = (Vec::new(), Vec::new());
     for (worker, starting) in pending.into_iter().enumerate() {

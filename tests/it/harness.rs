@@ -184,6 +184,7 @@ impl Setup {
                 format: server::Format::Json,
             }),
             events: 1 << 10,
+            flight: server::FlightTo::default(),
         }
     }
 }

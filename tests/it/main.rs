@@ -13,6 +13,7 @@ mod drain;
 mod environment;
 mod failure;
 mod files;
+mod flight;
 mod functions;
 mod harness;
 mod hostile;
