@@ -10,6 +10,8 @@
 //! | [`event`] | what happened to requests, the last so many for each thread |
 //! | [`recording`] | … written down, to be replayed |
 //! | [`trace`] | … to be looked at |
+//! | [`story`] | … put together for each request |
+//! | [`tail`] | what the slowest requests were waiting for |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -22,6 +24,8 @@ pub mod hlog;
 pub mod recording;
 pub mod replications;
 pub mod schedule;
+pub mod story;
+pub mod tail;
 pub mod trace;
 
 pub use fit::Fit;
