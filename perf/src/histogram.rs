@@ -130,6 +130,17 @@ impl Histogram {
         &self.counts
     }
 
+    /// The exact sum of all values.
+    pub(crate) fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    /// What was taken apart.
+    pub(crate) fn from_parts(mut counts: hdrhistogram::Histogram<u64>, sum: u128) -> Self {
+        counts.auto(true);
+        Self { counts, sum }
+    }
+
     /// What is usually asked of it.
     #[must_use]
     pub fn summary(&self) -> Summary {

@@ -7,20 +7,26 @@
 //! | [`schedule`] | when a load generator means to send |
 //! | [`fit`] | whether it did send as a Poisson process does |
 //! | [`formats`] | histograms as files for other programs |
+//! | [`encoded`] | histograms as JSON |
 //! | [`event`] | what happened to requests, the last so many for each thread |
 //! | [`recording`] | … written down, to be replayed |
 //! | [`trace`] | … to be looked at |
 //! | [`story`] | … put together for each request |
 //! | [`tail`] | what the slowest requests were waiting for |
+//! | [`objective`] | what a latency is meant to be, and up to which load it is |
+//! | [`noise`] | what the machine alone does to a thread |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod encoded;
 pub mod event;
 pub mod fit;
 pub mod formats;
 pub mod histogram;
 pub mod hlog;
+pub mod noise;
+pub mod objective;
 pub mod recording;
 pub mod replications;
 pub mod schedule;
