@@ -311,7 +311,6 @@ impl<R: Read> Reader<R> {
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>, RecordingError> {
-        let damaged = RecordingError::Chunk(self.chunks + 1);
         let Some(source) = self.number()? else {
             return Ok(None);
         };
@@ -324,7 +323,7 @@ impl<R: Read> Reader<R> {
         let is_sound = count <= CHUNK_EVENTS_MAX as u64
             && (count * EVENT_MIN_BYTES as u64..=count * EVENT_MAX_BYTES as u64).contains(&length);
         let Some(source) = source.filter(|_| is_sound) else {
-            return Err(damaged);
+            return Err(self.damaged());
         };
         let mut bytes = Vec::new();
         let got = self.input.by_ref().take(length);
@@ -332,7 +331,7 @@ impl<R: Read> Reader<R> {
         if (bytes.len() as u64) < length {
             return Ok(self.cut_off());
         }
-        let events = self.events(count, &bytes).ok_or(damaged)?;
+        let events = self.events(count, &bytes).ok_or(self.damaged())?;
         self.chunks += 1;
         Ok(Some(Chunk {
             source,
@@ -383,10 +382,17 @@ impl<R: Read> Reader<R> {
                 read => read?,
             }
             if bytes[at] < 0x80 {
-                return Ok(take_number(&mut &bytes[..=at]));
+                // One that is too large is damage, and no end.
+                let number = take_number(&mut &bytes[..=at]);
+                return number.map(Some).ok_or(self.damaged());
             }
         }
-        Err(RecordingError::Chunk(self.chunks + 1))
+        Err(self.damaged())
+    }
+
+    /// The chunk that is being read makes no sense.
+    fn damaged(&self) -> RecordingError {
+        RecordingError::Chunk(self.chunks + 1)
     }
 }
 
@@ -527,6 +533,29 @@ mod tests {
             }
         }
         assert!(damaged > 50, "{damaged}");
+    }
+
+    /// Else what comes after it would be left out, and nobody told.
+    #[test]
+    fn a_number_that_is_too_large_is_damage_and_no_end() {
+        let whole = written();
+        let nothing = {
+            let mut bytes = Vec::new();
+            Writer::new(&mut bytes, &header()).expect("a vector takes all");
+            bytes.len()
+        };
+        let too_large = [&[0xff; 9][..], &[0x7f]].concat();
+        for at in 0..4 {
+            // The heads of the chunks begin with numbers of a byte each.
+            let (before, after) = whole.split_at(nothing + at);
+            let bytes = [before, &too_large, &after[1..]].concat();
+            let error = read(&bytes).expect_err("a number of 70 bits");
+            assert!(matches!(error, RecordingError::Chunk(1)), "{at}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_recording_is_an_error() {
         let long = [&MAGIC[..], &u32::MAX.to_le_bytes()].concat();
         assert!(matches!(
             Reader::new(&long[..]),
