@@ -159,6 +159,10 @@ pub struct Args {
     #[arg(long, value_name = "REQUESTS")]
     backlog_max: Option<u32>,
 
+    /// Record what happens, as a server does, in a file that --replay reads
+    #[arg(long, conflicts_with_all = ["compare", "loads"], value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+
     /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,

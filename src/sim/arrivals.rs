@@ -150,7 +150,9 @@ impl Estimate {
         }
     }
 
-    fn of(self, mean_ns: Nanos, service_ns: Nanos, random: &mut impl Rng) -> Nanos {
+    /// What is said of a request of this size, in a class of this mean.
+    #[inline]
+    pub fn of(self, mean_ns: Nanos, service_ns: Nanos, random: &mut impl Rng) -> Nanos {
         match self {
             Self::Mean => mean_ns,
             Self::Exact => service_ns,

@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sched::Nanos;
 
-use super::csv::{Column, Row, Table};
+use super::csv::{Column, Lines, Row, Table};
 use super::trace::{Builder, Record};
 
 /// The shortest duration that stands for one that was rounded to 0.
@@ -49,12 +49,9 @@ pub fn read_2021(
         let (app, func) = (row.text(app)?, row.text(func)?);
         let duration_ns = row.time_ns(duration)?;
         let class = builder.class(app, func, &label(app, func))?;
-        builder.push(Record {
-            arrival_ns: row.time_ns(end)? as i64 - duration_ns as i64,
-            service_ns: duration_ns.max(DURATION_MIN_NS),
-            deadline_ns: None,
-            class,
-        })?;
+        let arrival_ns = row.time_ns(end)? as i64 - duration_ns as i64;
+        let service_ns = duration_ns.max(DURATION_MIN_NS);
+        builder.push(Record::new(arrival_ns, service_ns, class))?;
     }
     Ok(())
 }
@@ -71,10 +68,11 @@ pub fn convert_2021(
     let mut builder = Builder::default();
     read_2021(lines, &mut builder)?;
     let trace = builder.finish("azure-2021")?;
-    let mut lines = Lines::new(out)?;
-    for request in trace.requests(1.0, vec![0; trace.classes.len()]) {
-        let class = &trace.classes[usize::from(request.arrival.route)];
-        lines.write(request.arrival.arrival_ns, request.service_ns, &class.name)?;
+    let mut lines = Lines::new(out, COLUMNS)?;
+    for record in trace.records() {
+        let class = &trace.classes[usize::from(record.class)];
+        let arrival_ns = record.arrival_ns as Nanos;
+        write(&mut lines, arrival_ns, record.service_ns, &class.name)?;
     }
     lines.finish()
 }
@@ -115,7 +113,7 @@ pub fn convert_2019(
     let mut random = Xoshiro256PlusPlus::seed_from_u64(day.seed);
     let (functions, unknown) = read_invocations(invocations, &durations, day, &mut random)
         .map_err(|why| format!("invocations: {why}"))?;
-    let mut lines = Lines::new(out)?;
+    let mut lines = Lines::new(out, COLUMNS)?;
     for minute in 0..day.minutes {
         let mut now: Vec<(Nanos, Nanos, &str)> = Vec::new();
         for function in &functions {
@@ -128,7 +126,7 @@ pub fn convert_2019(
         }
         now.sort_unstable();
         for (arrival_ns, service_ns, label) in now {
-            lines.write(arrival_ns, service_ns, label)?;
+            write(&mut lines, arrival_ns, service_ns, label)?;
         }
     }
     lines.finish().map(|()| unknown)
@@ -221,32 +219,18 @@ fn label(app: &str, func: &str) -> String {
     format!("{}/{}", short(app), short(func))
 }
 
-/// Writes a trace.
-struct Lines<'a>(io::BufWriter<&'a mut dyn Write>);
+const COLUMNS: &str = "arrival_us,service_us,tenant,class";
 
-impl<'a> Lines<'a> {
-    fn new(out: &'a mut dyn Write) -> Result<Self, String> {
-        let mut lines = Self(io::BufWriter::new(out));
-        lines.put(format_args!("arrival_us,service_us,tenant,class"))?;
-        Ok(lines)
-    }
-
-    /// `label` is the tenant's and the class's name.
-    fn write(&mut self, arrival_ns: Nanos, service_ns: Nanos, label: &str) -> Result<(), String> {
-        let (tenant, class) = label.split_once('/').unwrap_or(("", label));
-        let (arrival_us, service_us) = (arrival_ns as f64 / 1e3, service_ns as f64 / 1e3);
-        self.put(format_args!("{arrival_us},{service_us},{tenant},{class}"))
-    }
-
-    fn put(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), String> {
-        writeln!(self.0, "{line}").map_err(|error| format!("cannot write: {error}"))
-    }
-
-    fn finish(mut self) -> Result<(), String> {
-        self.0
-            .flush()
-            .map_err(|error| format!("cannot write: {error}"))
-    }
+/// Writes a request; `label` is the tenant's and the class's name.
+fn write(
+    lines: &mut Lines<'_>,
+    arrival_ns: Nanos,
+    service_ns: Nanos,
+    label: &str,
+) -> Result<(), String> {
+    let (tenant, class) = label.split_once('/').unwrap_or(("", label));
+    let (arrival_us, service_us) = (arrival_ns as f64 / 1e3, service_ns as f64 / 1e3);
+    lines.put(format_args!("{arrival_us},{service_us},{tenant},{class}"))
 }
 
 #[cfg(test)]

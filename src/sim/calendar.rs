@@ -5,8 +5,8 @@
 
 use sched::Nanos;
 
-/// The time of a worker that has nothing to do.
-const NEVER: Nanos = Nanos::MAX;
+/// The time of what does not happen, as of a worker that has nothing to do.
+pub const NEVER: Nanos = Nanos::MAX;
 
 /// See the module's text.
 pub struct Calendar {

@@ -3,7 +3,8 @@
 //! Empty lines and lines that begin with `#` are passed over. Fields are neither quoted nor may they hold commas: what
 //! is read here are numbers and names.
 
-use std::io;
+use std::fmt::Arguments;
+use std::io::{self, Write};
 
 use sched::Nanos;
 
@@ -13,7 +14,7 @@ use super::service::SERVICE_MAX_US;
 const LINE_MAX_BYTES: usize = 1 << 20;
 
 /// The latest time in a trace, in nanoseconds: a year.
-const TIME_MAX_NS: f64 = 365.0 * 24.0 * SERVICE_MAX_US * 1e3;
+pub const TIME_MAX_NS: f64 = 365.0 * 24.0 * SERVICE_MAX_US * 1e3;
 
 /// See the module's text.
 pub struct Table<I> {
@@ -167,6 +168,33 @@ impl<'a> Row<'a> {
             "line {}: {}: {text:?} {what}",
             self.line, self.header[column.0]
         )
+    }
+}
+
+/// Writes a table.
+pub struct Lines<'a>(io::BufWriter<&'a mut dyn Write>);
+
+impl<'a> Lines<'a> {
+    /// Begins with the names of its columns.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about why it cannot be written, as everywhere here.
+    pub fn new(out: &'a mut dyn Write, columns: &str) -> Result<Self, String> {
+        let mut lines = Self(io::BufWriter::new(out));
+        lines.put(format_args!("{columns}"))?;
+        Ok(lines)
+    }
+
+    /// A row.
+    pub fn put(&mut self, line: Arguments<'_>) -> Result<(), String> {
+        writeln!(self.0, "{line}").map_err(|error| format!("cannot write: {error}"))
+    }
+
+    /// There are no more.
+    pub fn finish(mut self) -> Result<(), String> {
+        let flushed = self.0.flush();
+        flushed.map_err(|error| format!("cannot write: {error}"))
     }
 }
 

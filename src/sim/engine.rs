@@ -5,44 +5,76 @@
 //!   requests ─► listener: one at a time, `dispatch_ns` each ─► admission ─► dispatch ─► Worker ─► Finished
 //!                                                                  │          └► backlog, while nobody may have it
 //!                                                                  └► Refused    └► Refused: the backlog is full too
-//!   a slice:   turn            timer, or done
+//!   a slice:   turn            timer, or its burst is over
 //!                │ start_ns │ work   │ preempt_ns │ turn …
 //!                ▲ first slice only    ▲ only if interrupted
 //! ```
 //!
-//! The timer is armed as on the server: at the start of a slice if somebody waits, during it for an arrival that would
-//! take the processor. The start of a sandbox cannot be interrupted. What ends at a moment precedes what arrives at it.
+//! A request is one burst of work, or several between which it waits for something that takes its time, or gives way;
+//! neither costs anything. Meanwhile its worker runs others.
+//!
+//! The timer is armed as on the server: at the start of a slice if somebody waits, during it for an arrival or a wake
+//! that would take the processor. The start of a sandbox cannot be interrupted. Of what happens at the same moment, ends
+//! precede wakes, and wakes precede arrivals.
 //!
 //! [`Engine::step`] goes to the next thing that happened and returns it; it counts nothing that can be counted outside.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use perf::event::{Refusal, What};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sched::dispatch::stealing::Stealing;
 use sched::{
     Arrivals, Choice, Dispatch, DispatchParams, Dispatcher, Load, Nanos, Newcomer, Offer, Params,
-    Scheduler, Slice, Task, TaskId, Tenant,
+    Scheduler, Slice, TaskId, Tenant,
 };
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, NEVER};
 use super::front::{Front, FrontConfig};
+use super::notes::Notes;
 use super::source::Source;
 use super::tenants::shares;
 use super::totals::Totals;
+use super::waiting::{Waiting, Wake};
 use crate::worker::{Arrival, SliceEnd, TaskKey, Turn, Worker};
 
 /// How late timers ring and where dice fall at dispatch has nothing to do with what is asked, so it needs no seed of the
 /// user's.
 const OWN_SEED: u64 = 0x6c61_7465;
 
+/// The listener as a source of notes; a worker is its index + 1.
+const LISTENER: usize = perf::recording::LISTENER as usize;
+
+/// The status of what is answered.
+const OK: u16 = 200;
+
 /// A request that will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// `route` is the class.
     pub arrival: Arrival,
-    /// How long it runs if nobody interrupts it. At least 1.
+    /// How long it runs if nobody interrupts it, all its bursts together. At least 1.
     pub service_ns: Nanos,
+}
+
+/// A part of a request: it works, and then something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// At least 1.
+    pub work_ns: Nanos,
+    pub then: Then,
+}
+
+/// How a burst ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It was the last.
+    End,
+    /// The request gives way.
+    Yield,
+    /// The request waits for so long; if 0, what it waits for is there already.
+    Wait(Nanos),
 }
 
 /// What things cost.
@@ -83,10 +115,16 @@ pub struct Job {
     pub request: Request,
     /// When the worker got it.
     pub delivered_ns: Nanos,
-    /// What is left of its service.
+    /// Which of its bursts it is in.
+    burst: u32,
+    /// What is left of that.
     remaining_ns: Nanos,
+    /// What the later ones take together.
+    later_ns: Nanos,
     /// How long it held a processor so far: its service, and the start of its sandbox.
     pub held_ns: Nanos,
+    /// How long it has waited, or waits now, for something else than a processor.
+    pub waited_ns: Nanos,
 }
 
 /// Something that happened, at [`Engine::now`].
@@ -100,17 +138,23 @@ pub enum Happening {
     Refused { request: Request },
     /// The timer interrupted a task.
     Preempted { worker: usize },
+    /// A task gave way.
+    Yielded { worker: usize },
+    /// A task waits for something.
+    Blocked { worker: usize },
+    /// What a task waited for has come.
+    Woken { worker: usize },
     /// It is done.
     Finished { worker: usize, job: Job },
 }
 
-/// See the module's text.
-pub struct Engine<S> {
+/// See the module's text. `N` is told what happens.
+pub struct Engine<S, N = ()> {
     config: Config,
     now: Nanos,
     requests: S,
     /// When the next request gets to a worker, once the listener has parsed it.
-    coming_ns: Option<Nanos>,
+    coming_ns: Nanos,
     /// When the listener is done with what it has.
     listener_free_ns: Nanos,
     random: Xoshiro256PlusPlus,
@@ -124,7 +168,9 @@ pub struct Engine<S> {
     unbegun: Option<Vec<BTreeMap<u64, TaskKey>>>,
     workers: Vec<SimWorker>,
     calendar: Calendar,
+    waiting: Waiting,
     totals: Totals,
+    notes: N,
 }
 
 struct SimWorker {
@@ -149,13 +195,20 @@ struct Run {
     started_ns: Nanos,
     /// The sandbox has started and the guest's work begins.
     work_from_ns: Nanos,
-    /// It is done, or interrupted.
+    /// Its burst is done, or it is interrupted.
     ends_ns: Nanos,
 }
 
 impl<S: Source> Engine<S> {
     /// Everybody idle, at time 0.
     pub fn new(config: Config, requests: S) -> Self {
+        Self::noting(config, requests, ())
+    }
+}
+
+impl<S: Source, N: Notes> Engine<S, N> {
+    /// The same, and `notes` is told what happens.
+    pub fn noting(config: Config, requests: S, notes: N) -> Self {
         let tenants = shares(&config.tenants, config.workers as u32);
         let worker = |_| {
             let mut policy = (config.scheduler.build)(&config.params);
@@ -168,7 +221,7 @@ impl<S: Source> Engine<S> {
         let mut engine = Self {
             now: 0,
             requests,
-            coming_ns: None,
+            coming_ns: NEVER,
             listener_free_ns: 0,
             random: Xoshiro256PlusPlus::seed_from_u64(OWN_SEED),
             front: Front::new(config.front, config.workers, &config.tenants),
@@ -180,7 +233,9 @@ impl<S: Source> Engine<S> {
                 .then(|| vec![BTreeMap::new(); config.workers]),
             workers: (0..config.workers).map(worker).collect(),
             calendar: Calendar::new(config.workers),
+            waiting: Waiting::default(),
             totals: Totals::default(),
+            notes,
             config,
         };
         engine.listen();
@@ -211,27 +266,35 @@ impl<S: Source> Engine<S> {
             }
         }
         loop {
-            match (self.calendar.first(), self.coming_ns) {
-                (Some((at_ns, worker)), coming_ns)
-                    if coming_ns.is_none_or(|comes_ns| at_ns <= comes_ns) =>
-                {
+            let others_ns = self.waiting.first_ns().min(self.coming_ns);
+            match self.calendar.first() {
+                Some((at_ns, worker)) if at_ns <= others_ns => {
                     self.advance(at_ns);
                     if let Some(happening) = self.act(worker) {
                         return Some(happening);
                     }
                 }
-                (_, Some(comes_ns)) => {
-                    self.advance(comes_ns);
-                    let request = self.requests.take();
-                    self.totals.arrived += 1;
-                    self.listener_free_ns = comes_ns;
-                    let happening = self.arrive(request);
-                    self.listen();
-                    return Some(happening);
+                _ if others_ns == NEVER => return None,
+                _ => {
+                    self.advance(others_ns);
+                    return Some(self.take_in());
                 }
-                (_, None) => return None,
             }
         }
+    }
+
+    /// Somebody is woken now, or comes.
+    fn take_in(&mut self) -> Happening {
+        if self.waiting.first_ns() <= self.coming_ns {
+            let wake = self.waiting.pop();
+            return self.wake(wake.expect("it was looked at"));
+        }
+        let request = self.requests.take();
+        self.totals.arrived += 1;
+        self.listener_free_ns = self.coming_ns;
+        let happening = self.arrive(request);
+        self.listen();
+        happening
     }
 
     /// The work that the workers still have to do, without overhead.
@@ -245,7 +308,7 @@ impl<S: Source> Engine<S> {
             worker
                 .tasks
                 .jobs()
-                .map(|job| job.remaining_ns)
+                .map(|job| job.remaining_ns + job.later_ns)
                 .sum::<Nanos>()
                 - run
         });
@@ -272,18 +335,30 @@ impl<S: Source> Engine<S> {
     /// Looks when the next request gets through the listener. Whoever comes later than now cannot go before one that the
     /// listener has begun with, so this may be asked again whenever the source may have changed its mind.
     fn listen(&mut self) {
-        let arrives_ns = self.requests.peek_ns();
-        self.coming_ns = arrives_ns
-            .map(|at_ns| self.listener_free_ns.max(at_ns) + self.config.costs.dispatch_ns);
+        self.coming_ns = match self.requests.peek_ns() {
+            Some(at_ns) => self.listener_free_ns.max(at_ns) + self.config.costs.dispatch_ns,
+            None => NEVER,
+        };
     }
 
     /// The listener is done with a request.
     fn arrive(&mut self, mut request: Request) -> Happening {
         let now = self.now;
-        if let Some(front) = &mut self.front
-            && !front.admit(now, &mut request)
-        {
-            return self.refuse(request);
+        let admitted = match &mut self.front {
+            Some(front) => front.admit(now, &mut request),
+            None => Ok(()),
+        };
+        let Arrival {
+            seq,
+            route,
+            expected_ns,
+            ..
+        } = request.arrival;
+        let what = What::Arrived { route, expected_ns };
+        let arrival_ns = request.arrival.arrival_ns;
+        self.notes.note(LISTENER, arrival_ns, seq, what);
+        if let Err(why) = admitted {
+            return self.refuse(request, why);
         }
         // Who came before goes first.
         let choice = match self.backlog.is_empty() {
@@ -296,15 +371,18 @@ impl<S: Source> Engine<S> {
         if self.backlog.len() < self.config.backlog_max {
             self.stuck |= self.backlog.is_empty();
             self.backlog.push_back(request);
+            self.notes.note(LISTENER, now, seq, What::Held);
             return Happening::Held { request };
         }
         if let Some(front) = &mut self.front {
             front.ended(now, &request, 0);
         }
-        self.refuse(request)
+        self.refuse(request, Refusal::Full)
     }
 
-    fn refuse(&mut self, request: Request) -> Happening {
+    fn refuse(&mut self, request: Request, why: Refusal) -> Happening {
+        let seq = request.arrival.seq;
+        self.notes.note(LISTENER, self.now, seq, What::Refused(why));
         self.totals.refused += 1;
         self.requests.ended(self.now, &request);
         Happening::Refused { request }
@@ -320,13 +398,25 @@ impl<S: Source> Engine<S> {
     }
 
     fn deliver(&mut self, index: usize, request: Request) -> Happening {
+        let first = self.requests.burst(&request, 0);
+        let first_ns = first.map_or(request.service_ns, |burst| burst.work_ns);
         let job = Job {
             request,
             delivered_ns: self.now,
-            remaining_ns: request.service_ns,
+            burst: 0,
+            remaining_ns: first_ns,
+            later_ns: request.service_ns - first_ns,
             held_ns: 0,
+            waited_ns: 0,
         };
         self.totals.present += 1;
+        let seq = request.arrival.seq;
+        let worker = index as u16;
+        let what = What::Dispatched { worker };
+        self.notes.note(LISTENER, self.now, seq, what);
+        if self.unbegun.is_none() {
+            self.notes.note(index + 1, self.now, seq, What::Taken);
+        }
         self.give(index, job);
         self.relieve(index);
         Happening::Delivered {
@@ -350,13 +440,35 @@ impl<S: Source> Engine<S> {
         load.queued += 1;
         load.work_ns = load.work_ns.saturating_add(arrival.expected_ns);
         load.full = worker.tasks.free_slots() == 0;
-        match &mut worker.phase {
+        self.ready(index, &newcomer(self.config.scheduler, &arrival));
+    }
+
+    /// What a task waited for has come.
+    fn wake(&mut self, wake: Wake) -> Happening {
+        let Wake { worker, rank, .. } = wake;
+        let tasks = &mut self.workers[worker].tasks;
+        let woken = tasks.wake(self.now, wake.key());
+        assert!(woken, "it waits");
+        self.totals.blocked_ns += u128::from(self.now - wake.since_ns);
+        let arrival = &tasks.job_mut(wake.key().id).request.arrival;
+        self.notes
+            .note(worker + 1, self.now, arrival.seq, What::Woken);
+        let newcomer = Newcomer {
+            deadline_ns: arrival.deadline_ns,
+            rank,
+        };
+        self.ready(worker, &newcomer);
+        Happening::Woken { worker }
+    }
+
+    /// A worker has one more who is ready.
+    fn ready(&mut self, index: usize, newcomer: &Newcomer) {
+        match &mut self.workers[index].phase {
             Phase::Idle => self.turn(index),
             Phase::Switching => {}
             Phase::Running(run) => {
-                let newcomer = newcomer(self.config.scheduler, &arrival);
-                let alarm = run.slice.alarm_on_arrival(run.started_ns, now, newcomer);
-                run.arm(alarm);
+                let started_ns = run.started_ns;
+                run.arm(run.slice.alarm_on_arrival(started_ns, self.now, *newcomer));
                 self.calendar.set(index, Some(run.ends_ns));
             }
         }
@@ -427,18 +539,22 @@ impl<S: Source> Engine<S> {
             most_ns => self.random.random_range(0..=most_ns),
         };
         let mut work_from_ns = now;
+        self.totals.resumed += 1;
+        let request = worker.tasks.job_mut(slice.task).request;
+        let seq = request.arrival.seq;
         if first {
             self.totals.started += 1;
             work_from_ns += self.config.costs.start_ns;
             self.loads[index].queued -= 1;
-            let request = worker.tasks.job_mut(slice.task).request;
             if let Some(unbegun) = &mut self.unbegun {
-                unbegun[index].remove(&request.arrival.seq);
+                unbegun[index].remove(&seq);
+                self.notes.note(index + 1, now, seq, What::Taken);
             }
             if let Some(front) = &mut self.front {
                 front.started(now, &request);
             }
         }
+        self.notes.note(index + 1, now, seq, What::Resumed);
         let mut run = Run {
             slice,
             late_ns,
@@ -453,21 +569,26 @@ impl<S: Source> Engine<S> {
 
     fn end_slice(&mut self, index: usize, run: Run) -> Happening {
         let now = self.now;
-        let worker = &mut self.workers[index];
-        let job = worker.tasks.job_mut(run.slice.task);
+        let job = self.workers[index].tasks.job_mut(run.slice.task);
         let worked_ns = now - run.work_from_ns;
         job.remaining_ns -= worked_ns;
         job.held_ns += now - run.started_ns;
         self.totals.work_ns += u128::from(worked_ns);
         self.totals.overhead_ns += u128::from(run.work_from_ns - run.started_ns);
-        if job.remaining_ns > 0 {
-            let ended = worker.tasks.ended(now, SliceEnd::Preempted);
-            assert!(ended.is_none(), "nobody cancels here");
-            self.interrupted(index);
-            return Happening::Preempted { worker: index };
+        match (job.remaining_ns, job.later_ns) {
+            (0, 0) => self.finish(index),
+            (0, _) => self.pause(index, run.slice.task),
+            _ => self.interrupt(index, run.slice.task),
         }
-        let ended = worker.tasks.ended(now, SliceEnd::Finished);
+    }
+
+    fn finish(&mut self, index: usize) -> Happening {
+        let now = self.now;
+        let ended = self.workers[index].tasks.ended(now, SliceEnd::Finished);
         let job = ended.expect("a finished task ends").job;
+        let seq = job.request.arrival.seq;
+        let what = What::Finished { status: OK };
+        self.notes.note(index + 1, now, seq, what);
         self.unload(index, &job.request);
         if let Some(front) = &mut self.front {
             front.ended(now, &job.request, job.held_ns);
@@ -476,37 +597,92 @@ impl<S: Source> Engine<S> {
         self.totals.finished += 1;
         self.totals.stayed_ns += u128::from(now - job.delivered_ns);
         self.totals.served_ns += u128::from(job.request.service_ns);
+        self.totals.waited_ns += u128::from(job.waited_ns);
         self.turn(index);
         self.requests.ended(now, &job.request);
         self.listen();
         Happening::Finished { worker: index, job }
     }
 
-    fn interrupted(&mut self, index: usize) {
+    /// A burst is over, and another one follows.
+    fn pause(&mut self, index: usize, task: TaskId) -> Happening {
+        let job = self.workers[index].tasks.job_mut(task);
+        let burst = |at| {
+            let burst = self.requests.burst(&job.request, at);
+            burst.expect("who has work left has a burst for it")
+        };
+        let (over, next) = (burst(job.burst), burst(job.burst + 1));
+        job.burst += 1;
+        job.remaining_ns = next.work_ns;
+        job.later_ns -= next.work_ns;
+        let happening = match over.then {
+            Then::Wait(wait_ns) => self.block(index, task, wait_ns),
+            Then::Yield | Then::End => {
+                self.totals.yielded += 1;
+                self.stop(index, task, SliceEnd::Yielded);
+                Happening::Yielded { worker: index }
+            }
+        };
+        self.turn(index);
+        happening
+    }
+
+    /// As on the server a task is compared by the rank that it has when it begins to wait.
+    fn block(&mut self, index: usize, task: TaskId, wait_ns: Nanos) -> Happening {
+        let now = self.now;
+        let tasks = &mut self.workers[index].tasks;
+        let key = tasks.key(task);
+        let job = tasks.job_mut(task);
+        job.waited_ns += wait_ns;
+        let rank = job.request.arrival.rank(self.config.scheduler);
+        self.totals.blocked += 1;
+        if wait_ns == 0 {
+            // A wake that finds its task running is kept until the slice's end.
+            tasks.wake(now, key);
+            let seq = tasks.job_mut(task).request.arrival.seq;
+            self.stop(index, task, SliceEnd::Blocked);
+            self.notes.note(index + 1, now, seq, What::Woken);
+        } else {
+            self.stop(index, task, SliceEnd::Blocked);
+            let rank = self.workers[index].tasks.rank(task).unwrap_or(rank);
+            let at_ns = now.saturating_add(wait_ns);
+            self.waiting.push((now, at_ns), index, key, rank);
+        }
+        Happening::Blocked { worker: index }
+    }
+
+    /// The running task goes on later.
+    fn stop(&mut self, index: usize, task: TaskId, end: SliceEnd) {
+        let tasks = &mut self.workers[index].tasks;
+        let ended = tasks.ended(self.now, end);
+        assert!(ended.is_none(), "nobody cancels here");
+        let what = match end {
+            SliceEnd::Preempted => What::Preempted,
+            SliceEnd::Yielded => What::Yielded,
+            SliceEnd::Blocked => What::Blocked,
+            SliceEnd::Finished => unreachable!("it goes on"),
+        };
+        let seq = tasks.job_mut(task).request.arrival.seq;
+        self.notes.note(index + 1, self.now, seq, what);
+    }
+
+    fn interrupt(&mut self, index: usize, task: TaskId) -> Happening {
         let Costs { preempt_ns, .. } = self.config.costs;
+        self.stop(index, task, SliceEnd::Preempted);
         self.totals.preempted += 1;
         self.totals.overhead_ns += u128::from(preempt_ns);
         self.workers[index].phase = Phase::Switching;
         self.loads[index].preempted_by = Arrivals::Nobody;
         self.calendar.set(index, Some(self.now + preempt_ns));
+        Happening::Preempted { worker: index }
     }
 }
 
 /// What the timer looks at when a request comes while another one runs.
 fn newcomer(scheduler: &Scheduler, arrival: &Arrival) -> Newcomer {
-    let task = Task {
-        // A rank does not depend on it.
-        id: TaskId(0),
-        seq: arrival.seq,
-        tenant: arrival.tenant,
-        route: arrival.route,
-        arrival_ns: arrival.arrival_ns,
-        deadline_ns: arrival.deadline_ns,
-        expected_ns: arrival.expected_ns,
-    };
     Newcomer {
         deadline_ns: arrival.deadline_ns,
-        rank: (scheduler.rank)(&task),
+        rank: arrival.rank(scheduler),
     }
 }
 

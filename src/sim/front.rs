@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use perf::event::Refusal;
 use sched::admission::{Admission, Budgets, DemandBound, QueueDelay, Receipt, Rule, Utilisation};
 use sched::admission::{Request as Asked, Verdict};
 use sched::estimate::{Estimator, Percentile, Quantile, Window};
@@ -152,7 +153,11 @@ impl Front {
     }
 
     /// Says what is expected of the request, and whether it is taken.
-    pub fn admit(&mut self, now: Nanos, request: &mut Request) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn admit(&mut self, now: Nanos, request: &mut Request) -> Result<(), Refusal> {
         let arrival = &mut request.arrival;
         if let Some(learn) = self.learn {
             let route = usize::from(arrival.route);
@@ -169,9 +174,10 @@ impl Front {
         match self.admission.decide(now, &asked) {
             Verdict::Admit(receipt) => {
                 self.receipts.insert(arrival.seq, receipt);
-                true
+                Ok(())
             }
-            Verdict::RefuseTenant { .. } | Verdict::RefuseServer { .. } => false,
+            Verdict::RefuseTenant { .. } => Err(Refusal::Tenant),
+            Verdict::RefuseServer { .. } => Err(Refusal::Server),
         }
     }
 

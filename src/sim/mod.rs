@@ -8,13 +8,14 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`engine`] | the machine: listener, workers, timers |
-//! | [`calendar`] | when each worker is next to be looked at |
+//! | [`calendar`], [`waiting`] | when each worker is next to be looked at, and who is woken when |
 //! | [`service`], [`measured`] | laws of service times, and measured ones |
 //! | [`workload`] | mixes of them, by their names in the literature |
 //! | [`arrivals`], [`source`] | when requests come |
-//! | [`trace`], [`azure`], [`csv`] | requests that were recorded |
+//! | [`trace`], [`bursts`], [`azure`], [`csv`] | requests that were recorded |
 //! | [`front`] | estimates that are learnt, and admission |
 //! | [`tenants`], [`scenario`] | who asks for what |
+//! | [`notes`] | what happens, as a server records it |
 //! | [`mod@run`], [`totals`], [`report`] | one simulation, what is measured in it, and its table and JSON |
 //! | [`compare`], [`parallel`], [`progress`] | many simulations |
 //! | [`mod@validate`] | the simulator against queueing theory |
@@ -22,12 +23,14 @@
 mod args;
 mod arrivals;
 mod azure;
+mod bursts;
 mod calendar;
 mod compare;
 mod csv;
 mod engine;
 mod front;
 mod measured;
+mod notes;
 mod parallel;
 mod progress;
 mod report;
@@ -41,13 +44,21 @@ mod tests;
 mod totals;
 mod trace;
 mod validate;
+mod waiting;
 mod workload;
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 pub use args::Args;
 use args::{Azure, Command, Convert};
+use engine::Config;
+use notes::Recorder;
 use progress::Progress;
+use report::Report;
+use run::Run;
+use scenario::Scenario;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +100,10 @@ fn simulate(args: &Args) -> Result<String, SimError> {
     let estimates = args.estimates.to_string();
     let Some((contestants, loads)) = args.comparison(&config) else {
         let progress = Progress::new(run.requests);
-        let report = run::simulate(&scenario, &config, &estimates, run, &progress);
+        let report = match &args.record {
+            Some(file) => record(file, &scenario, &config, &estimates, run, &progress)?,
+            None => run::simulate(&scenario, &config, &estimates, run, &progress),
+        };
         return match args.json {
             true => json(&report),
             false => Ok(report.table()),
@@ -100,6 +114,25 @@ fn simulate(args: &Args) -> Result<String, SimError> {
         true => json(&reports),
         false => Ok(compare::table(&reports, config.params.quantum_ns)),
     }
+}
+
+/// Simulates, and records what happens.
+fn record(
+    file: &Path,
+    scenario: &Scenario,
+    config: &Config,
+    estimates: &str,
+    run: Run,
+    progress: &Progress,
+) -> Result<Report, SimError> {
+    let wrong = |error: io::Error| SimError::Input(format!("{}: {error}", file.display()));
+    let out = File::create(file).map_err(wrong)?;
+    let recorder = Recorder::new(BufWriter::new(out), scenario, config);
+    let mut recorder = recorder.map_err(wrong)?;
+    let notes = &mut recorder;
+    let report = run::simulate_noting(scenario, config, estimates, run, progress, notes);
+    recorder.finish().map_err(wrong)?;
+    Ok(report)
 }
 
 fn validate(asked: &args::Validate) -> Result<(), SimError> {

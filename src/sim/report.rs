@@ -22,7 +22,7 @@ const ROWS_MAX: usize = 24;
 pub struct Tally {
     /// From arrival at the server to the end.
     sojourn_ns: Histogram,
-    /// The part of it in which the request was not on a processor.
+    /// The part of it in which the request was not on a processor, nor waited for anything else.
     queue_ns: Histogram,
     /// Sojourn over service, in thousandths.
     slowdown: Histogram,
@@ -35,7 +35,8 @@ impl Tally {
         let arrival = &job.request.arrival;
         let sojourn_ns = now - arrival.arrival_ns;
         self.sojourn_ns.record(sojourn_ns);
-        self.queue_ns.record(sojourn_ns - job.held_ns);
+        self.queue_ns
+            .record(sojourn_ns - job.held_ns - job.waited_ns);
         let scaled = sojourn_ns.saturating_mul(SLOWDOWN_SCALE);
         self.slowdown.record(scaled / job.request.service_ns);
         self.missed += u64::from(now > arrival.deadline_ns);

@@ -3,6 +3,7 @@
 use sched::Nanos;
 
 use super::engine::{Config, Engine, Happening};
+use super::notes::Notes;
 use super::progress::Progress;
 use super::report::{Deadline, Report, Setting, Tally};
 use super::scenario::Scenario;
@@ -33,9 +34,21 @@ pub fn simulate(
     run: Run,
     progress: &Progress,
 ) -> Report {
+    simulate_noting(scenario, config, estimates, run, progress, ())
+}
+
+/// The same, and `notes` is told what happens.
+pub fn simulate_noting(
+    scenario: &Scenario,
+    config: &Config,
+    estimates: &str,
+    run: Run,
+    progress: &Progress,
+    notes: impl Notes,
+) -> Report {
     let load = scenario.load(run.load, config.workers);
     let source = scenario.source(load, config.workers, run.requests, run.seed);
-    let mut engine = Engine::new(config.clone(), source);
+    let mut engine = Engine::noting(config.clone(), source, notes);
     let warmup = run.warmup();
     let mut tallies = vec![Tally::default(); scenario.classes.len()];
     let mut teller = progress.teller();
@@ -49,7 +62,7 @@ pub fn simulate(
                 }
             }
             Happening::Refused { .. } => teller.one(),
-            Happening::Delivered { .. } | Happening::Held { .. } | Happening::Preempted { .. } => {}
+            _ => {}
         }
     }
     let arrived = engine.totals().arrived;

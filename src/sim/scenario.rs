@@ -6,7 +6,7 @@ use sched::{Nanos, Tenant};
 use super::arrivals::{Arrivals, Closed, Estimate, Process, Stream};
 use super::source::{Merged, Open, Source};
 use super::tenants::SimTenant;
-use super::trace::Trace;
+use super::trace::{Asked, Trace};
 use super::workload::Workload;
 
 /// What a deadline is by default: so many times the class's mean service.
@@ -188,9 +188,14 @@ impl Scenario {
                     (Some(own), Some(asked)) => own / asked,
                     _ => 1.0,
                 };
-                let deadlines_ns: Vec<Nanos> = self.classes.iter().map(|c| c.deadline_ns).collect();
-                let all = trace.requests(stretch, deadlines_ns);
-                return Box::new(Open::new(all.take(requests as usize)));
+                let asked = Asked {
+                    requests,
+                    stretch,
+                    estimate: None,
+                    seed,
+                };
+                let deadlines_ns = self.classes.iter().map(|class| class.deadline_ns);
+                return Box::new(trace.source(asked, deadlines_ns.collect()));
             }
         };
         let own: f64 = streams.iter().map(|stream| stream.load).sum();

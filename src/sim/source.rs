@@ -3,7 +3,7 @@
 
 use sched::Nanos;
 
-use super::engine::Request;
+use super::engine::{Burst, Request};
 
 /// See the module's text. Requests come in the order of their arrivals, and numbered in that order.
 pub trait Source {
@@ -16,6 +16,12 @@ pub trait Source {
     ///
     /// If there is none.
     fn take(&mut self) -> Request;
+
+    /// A part of a request that was taken, counted from 0; the parts' work is its service. `None`: it is all of a piece.
+    fn burst(&self, request: &Request, at: u32) -> Option<Burst> {
+        let (_, _) = (request, at);
+        None
+    }
 
     /// A request ended at `now`, finished or refused.
     fn ended(&mut self, now: Nanos, request: &Request) {
@@ -30,6 +36,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn take(&mut self) -> Request {
         (**self).take()
+    }
+
+    fn burst(&self, request: &Request, at: u32) -> Option<Burst> {
+        (**self).burst(request, at)
     }
 
     fn ended(&mut self, now: Nanos, request: &Request) {

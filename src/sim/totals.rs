@@ -12,7 +12,11 @@ pub struct Totals {
     /// Requests that the listener took up.
     pub arrived: u64,
     pub started: u64,
+    /// Slices: each ends in one of the four ways that follow.
+    pub resumed: u64,
     pub preempted: u64,
+    pub yielded: u64,
+    pub blocked: u64,
     pub finished: u64,
     pub refused: u64,
     /// Requests that went to another worker before they began.
@@ -25,6 +29,10 @@ pub struct Totals {
     pub stayed_ns: u128,
     /// Σ service of the finished.
     pub served_ns: u128,
+    /// Σ(woken − blocked).
+    pub blocked_ns: u128,
+    /// Σ waits of the finished, as they were asked for.
+    pub waited_ns: u128,
 }
 
 impl Totals {
@@ -36,6 +44,12 @@ impl Totals {
         assert_eq!(self.present, 0, "nobody is left");
         assert_eq!(self.present_ns, self.stayed_ns, "Little's law");
         assert_eq!(self.work_ns, self.served_ns, "work is conserved");
+        let ends = self.preempted + self.yielded + self.blocked + self.finished;
+        assert_eq!(self.resumed, ends, "one end for each slice");
+        assert_eq!(
+            self.blocked_ns, self.waited_ns,
+            "who waits is woken in time"
+        );
         let starts_ns = u128::from(self.started) * u128::from(costs.start_ns);
         let switches_ns = u128::from(self.preempted) * u128::from(costs.preempt_ns);
         assert_eq!(

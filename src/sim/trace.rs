@@ -9,6 +9,7 @@
 //! | `class` | optional unless services are drawn: what kind of request it is, a row in the report |
 //! | `tenant` | optional: whose it is |
 //! | `deadline_us` | optional: from arrival to deadline, empty for none |
+//! | `bursts_us` | optional: how it works and waits by turns, `20+300+5` for 20 µs of work, a wait of 300 and 5 of work; `y` in place of a wait is a yield. It goes before `service_us`, unless it is empty |
 //!
 //! Time begins at the first arrival. The trace of Azure Functions of 2021 is read as well: see [`super::azure`].
 
@@ -22,14 +23,24 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sched::Nanos;
 
+use super::arrivals::Estimate;
 use super::azure;
-use super::csv::{Column, Row, Table};
-use super::engine::Request;
+use super::bursts::Bursts;
+use super::csv::{self, Column, Row, Table};
+use super::engine::{Burst, Request, Then};
+use super::source::{Open, Source};
 use super::workload::Workload;
 use crate::worker::Arrival;
 
-/// How many requests a trace may have; each takes 32 bytes.
-const REQUESTS_MAX: usize = 100_000_000;
+/// How many requests a trace may have; each takes 48 bytes.
+pub const REQUESTS_MAX: usize = 100_000_000;
+
+/// How long a trace may be with all its work and waits one after the other, in nanoseconds: 146 years. No run of it
+/// comes near the end of what a time can be.
+const TIME_MAX_NS: u128 = 1 << 62;
+
+/// In place of a time that the trace does not tell.
+pub const UNTOLD: Nanos = Nanos::MAX;
 
 /// How many classes.
 const CLASSES_MAX: usize = u16::MAX as usize;
@@ -55,27 +66,64 @@ pub struct Trace {
     pub tenants: Vec<String>,
     /// By arrival.
     records: Vec<Record>,
+    bursts: Bursts,
 }
 
 #[derive(Clone, Debug)]
 pub struct TraceClass {
     pub name: String,
     pub tenant: u16,
-    pub requests: u64,
-    pub service_sum_ns: u128,
+    requests: u64,
+    service_sum_ns: u128,
 }
 
 /// A request of a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record {
     pub arrival_ns: i64,
+    /// All its bursts together. At least 1.
     pub service_ns: Nanos,
-    /// From arrival; `None` if the trace does not say.
-    pub deadline_ns: Option<Nanos>,
+    /// From arrival; or [`UNTOLD`].
+    pub deadline_ns: Nanos,
+    /// What was expected of it, 0 for nothing; or [`UNTOLD`].
+    pub expected_ns: Nanos,
+    /// From arrival to end, as it was; or [`UNTOLD`].
+    pub sojourn_ns: Nanos,
+    /// As [`Bursts::push`] said, or [`Bursts::NONE`].
+    pub bursts: u32,
     pub class: u16,
+    /// Its service is a guess: it has not run.
+    pub is_guess: bool,
+}
+
+const _: () = assert!(size_of::<Record>() == 48);
+
+impl Record {
+    /// A request of which nothing else is told.
+    pub fn new(arrival_ns: i64, service_ns: Nanos, class: u16) -> Self {
+        Self {
+            arrival_ns,
+            service_ns: service_ns.max(1),
+            deadline_ns: UNTOLD,
+            expected_ns: UNTOLD,
+            sojourn_ns: UNTOLD,
+            bursts: Bursts::NONE,
+            class,
+            is_guess: false,
+        }
+    }
 }
 
 impl TraceClass {
+    pub fn new(name: String, tenant: u16) -> Self {
+        Self {
+            name,
+            tenant,
+            requests: 0,
+            service_sum_ns: 0,
+        }
+    }
+
     pub fn mean_ns(&self) -> Nanos {
         ((self.service_sum_ns / u128::from(self.requests.max(1))) as Nanos).max(1)
     }
@@ -89,6 +137,7 @@ pub struct Builder {
     classes: Vec<TraceClass>,
     class_index: HashMap<(u16, String), u16>,
     records: Vec<Record>,
+    bursts: Bursts,
 }
 
 impl Builder {
@@ -112,12 +161,7 @@ impl Builder {
             return Ok(index);
         }
         let index = index_of(self.classes.len(), "classes")?;
-        self.classes.push(TraceClass {
-            name: label.into(),
-            tenant,
-            requests: 0,
-            service_sum_ns: 0,
-        });
+        self.classes.push(TraceClass::new(label.into(), tenant));
         self.class_index.insert(key, index);
         Ok(index)
     }
@@ -127,36 +171,34 @@ impl Builder {
     /// # Errors
     ///
     /// There are too many.
-    pub fn push(&mut self, mut record: Record) -> Result<(), String> {
+    pub fn push(&mut self, record: Record) -> Result<(), String> {
         if self.records.len() >= REQUESTS_MAX {
             return Err(format!("there are more than {REQUESTS_MAX} requests"));
         }
-        record.service_ns = record.service_ns.max(1);
-        let class = &mut self.classes[usize::from(record.class)];
-        class.requests += 1;
-        class.service_sum_ns += u128::from(record.service_ns);
         self.records.push(record);
         Ok(())
+    }
+
+    /// Adds a request that works and waits by turns, which is told by its bursts.
+    ///
+    /// # Errors
+    ///
+    /// There are too many.
+    pub fn push_bursts(&mut self, mut record: Record, bursts: &[Burst]) -> Result<(), String> {
+        record.bursts = self.bursts.push(bursts)?;
+        let works = bursts.iter().map(|burst| burst.work_ns);
+        record.service_ns = works.fold(0, Nanos::saturating_add);
+        self.push(record)
     }
 
     /// The trace, in order of time from its first arrival on.
     ///
     /// # Errors
     ///
-    /// It is empty.
-    pub fn finish(mut self, name: &str) -> Result<Trace, String> {
-        self.records.sort_by_key(|record| record.arrival_ns);
-        let first_ns = self.records.first().ok_or("there are no requests in it")?;
-        let first_ns = first_ns.arrival_ns;
-        for record in &mut self.records {
-            record.arrival_ns -= first_ns;
-        }
-        Ok(Trace {
-            name: name.into(),
-            classes: self.classes,
-            tenants: self.tenants,
-            records: self.records,
-        })
+    /// See [`Trace::new`].
+    pub fn finish(self, name: &str) -> Result<Trace, String> {
+        let names = (name, self.tenants);
+        Trace::new(names, self.classes, self.records, self.bursts)
     }
 }
 
@@ -168,6 +210,42 @@ fn index_of(count: usize, what: &str) -> Result<u16, String> {
 }
 
 impl Trace {
+    /// Requests in any order of time; those of the same time are in the order of their arrival. Names are the trace's and
+    /// the tenants'.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or they take too long.
+    pub fn new(
+        (name, tenants): (&str, Vec<String>),
+        mut classes: Vec<TraceClass>,
+        mut records: Vec<Record>,
+        bursts: Bursts,
+    ) -> Result<Self, String> {
+        records.sort_by_key(|record| record.arrival_ns);
+        let first = records.first().ok_or("there are no requests in it")?;
+        let first_ns = first.arrival_ns;
+        let mut total_ns = bursts.waits_ns();
+        for record in &mut records {
+            record.arrival_ns -= first_ns;
+            let class = &mut classes[usize::from(record.class)];
+            class.requests += 1;
+            class.service_sum_ns += u128::from(record.service_ns);
+            total_ns += u128::from(record.service_ns);
+        }
+        total_ns += records[records.len() - 1].arrival_ns as u128;
+        if total_ns > TIME_MAX_NS {
+            return Err("its work and its waits are longer than a century".into());
+        }
+        Ok(Self {
+            name: name.into(),
+            classes,
+            tenants,
+            records,
+            bursts,
+        })
+    }
+
     /// Reads a file. Services that it does not tell are drawn from `workload`, with this seed.
     ///
     /// # Errors
@@ -195,6 +273,11 @@ impl Trace {
         self.records.len()
     }
 
+    /// Its requests in the order of their numbers.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// `E[S]` of its requests.
     pub fn mean_ns(&self) -> f64 {
         self.moment(1)
@@ -219,36 +302,84 @@ impl Trace {
         (span_ns > 0).then(|| service_ns / (span_ns as f64 * workers as f64))
     }
 
-    /// The requests, the times between them stretched by this factor; where the trace does not tell a deadline, it is
-    /// that of the class.
-    pub fn requests<'a>(
-        &'a self,
-        stretch: f64,
-        deadlines_ns: Vec<Nanos>,
-    ) -> impl Iterator<Item = Request> + 'a {
+    /// The requests; `deadlines_ns` are those of the classes.
+    pub fn source(&self, asked: Asked, deadlines_ns: Vec<Nanos>) -> impl Source + '_ {
+        let requests = self.requests(asked, deadlines_ns);
+        Recorded {
+            open: Open::new(requests.take(asked.requests as usize)),
+            trace: self,
+        }
+    }
+
+    fn requests(&self, asked: Asked, deadlines_ns: Vec<Nanos>) -> impl Iterator<Item = Request> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(asked.seed);
         let numbered = self.records.iter().zip(0..);
         numbered.map(move |(record, seq)| {
-            let arrival_ns = match stretch {
+            let arrival_ns = match asked.stretch {
                 1.0 => record.arrival_ns as Nanos,
-                _ => (record.arrival_ns as f64 * stretch).round() as Nanos,
+                stretch => (record.arrival_ns as f64 * stretch).round() as Nanos,
             };
             let class = &self.classes[usize::from(record.class)];
-            let deadline_ns = record
-                .deadline_ns
-                .unwrap_or(deadlines_ns[usize::from(record.class)]);
+            let told = |time_ns, else_ns| match time_ns {
+                UNTOLD => else_ns,
+                told_ns => told_ns,
+            };
+            let deadline_ns = told(record.deadline_ns, deadlines_ns[usize::from(record.class)]);
+            let (mean_ns, service_ns) = (class.mean_ns(), record.service_ns);
+            let expected_ns = match asked.estimate {
+                Some(estimate) => estimate.of(mean_ns, service_ns, &mut random),
+                None => told(record.expected_ns, mean_ns),
+            };
             let arrival = Arrival {
                 seq,
                 tenant: class.tenant,
                 route: record.class,
                 arrival_ns,
                 deadline_ns: arrival_ns.saturating_add(deadline_ns),
-                expected_ns: class.mean_ns(),
+                expected_ns,
             };
             Request {
                 arrival,
-                service_ns: record.service_ns,
+                service_ns,
             }
         })
+    }
+}
+
+/// How a trace is to be replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// How many of its requests, the first.
+    pub requests: u64,
+    /// What the times between them are multiplied by.
+    pub stretch: f64,
+    /// What is expected of each; `None`: as the trace tells, or the mean of its class.
+    pub estimate: Option<Estimate>,
+    /// For errors of estimates.
+    pub seed: u64,
+}
+
+/// A trace as it is replayed.
+struct Recorded<'a, I> {
+    open: Open<I>,
+    trace: &'a Trace,
+}
+
+impl<I: Iterator<Item = Request>> Source for Recorded<'_, I> {
+    fn peek_ns(&self) -> Option<Nanos> {
+        self.open.peek_ns()
+    }
+
+    fn take(&mut self) -> Request {
+        self.open.take()
+    }
+
+    fn burst(&self, request: &Request, at: u32) -> Option<Burst> {
+        let bursts = &self.trace.bursts;
+        if bursts.is_empty() {
+            return None;
+        }
+        bursts.of(self.trace.records[request.arrival.seq as usize].bursts, at)
     }
 }
 
@@ -264,7 +395,12 @@ pub fn open(path: &Path) -> Result<FileLines, String> {
 
 type Lookup = fn(&Row<'_>, Option<Column>) -> Result<String, String>;
 
-fn read_luge(
+/// Reads a trace of luge's own form.
+///
+/// # Errors
+///
+/// A sentence that names the line.
+pub fn read_luge(
     lines: impl Iterator<Item = std::io::Result<String>>,
     workload: &Workload,
     seed: u64,
@@ -275,6 +411,7 @@ fn read_luge(
     let arrival = arrival.ok_or("line 1: there is no column arrival_us (nor _ns, _ms, _s)")?;
     let service = table.time_column("service");
     let deadline = table.time_column("deadline");
+    let bursts = table.time_column("bursts");
     let class = table.column("class").ok();
     let tenant = table.column("tenant").ok();
     if service.is_none() && class.is_none() {
@@ -290,7 +427,12 @@ fn read_luge(
     };
     while let Some(row) = table.next_row()? {
         let (owner, kind) = (name(&row, tenant)?, name(&row, class)?);
+        let bursts = match bursts {
+            Some(bursts) if !row.text(bursts.0)?.is_empty() => parse_bursts(&row, bursts)?,
+            _ => Vec::new(),
+        };
         let service_ns = match (service, class) {
+            _ if !bursts.is_empty() => 0,
             (Some(service), _) => row.time_ns(service)?,
             (None, Some(column)) => {
                 let known = workload.classes.iter().find(|class| class.name == kind);
@@ -301,19 +443,48 @@ fn read_luge(
             }
             (None, None) => unreachable!("looked at above"),
         };
-        let deadline_ns = match deadline {
-            Some(deadline) if !row.text(deadline.0)?.is_empty() => Some(row.time_ns(deadline)?),
-            _ => None,
-        };
         let class = builder.class(&owner, &kind, &label(&owner, &kind))?;
-        builder.push(Record {
-            arrival_ns: row.time_ns(arrival)? as i64,
-            service_ns,
-            deadline_ns,
-            class,
-        })?;
+        let mut record = Record::new(row.time_ns(arrival)? as i64, service_ns, class);
+        if let Some(deadline) = deadline
+            && !row.text(deadline.0)?.is_empty()
+        {
+            record.deadline_ns = row.time_ns(deadline)?;
+        }
+        match bursts.len() {
+            0 => builder.push(record)?,
+            _ => builder.push_bursts(record, &bursts)?,
+        }
     }
     Ok(())
+}
+
+/// What stands for a yield in place of a wait.
+const YIELD: &str = "y";
+
+/// Work and waits by turns, work first and last.
+fn parse_bursts(row: &Row<'_>, (column, per_unit_ns): (Column, f64)) -> Result<Vec<Burst>, String> {
+    let parts: Vec<&str> = row.text(column)?.split('+').collect();
+    let wrong = || row.wrong(column, "is not WORK+WAIT+WORK, and so on");
+    let time_ns = |text: &str| {
+        let time: Option<f64> = text.trim().parse().ok();
+        let time_ns = time.map(|time| (time * per_unit_ns).round());
+        let time_ns = time_ns.filter(|time_ns| (0.0..=csv::TIME_MAX_NS).contains(time_ns));
+        time_ns.map(|time_ns| time_ns as Nanos).ok_or_else(wrong)
+    };
+    let mut bursts = Vec::with_capacity(parts.len() / 2 + 1);
+    for pair in parts.chunks(2) {
+        let then = match pair.get(1).map(|wait| wait.trim()) {
+            None => Then::End,
+            Some(YIELD) => Then::Yield,
+            Some(wait) => Then::Wait(time_ns(wait)?),
+        };
+        let work_ns = time_ns(pair[0])?.max(1);
+        bursts.push(Burst { work_ns, then });
+    }
+    match bursts.last() {
+        Some(last) if last.then == Then::End => Ok(bursts),
+        _ => Err(wrong()),
+    }
 }
 
 /// How a class of a tenant is called.
@@ -321,6 +492,8 @@ pub fn label(tenant: &str, class: &str) -> String {
     match (tenant, class) {
         ("", "") => "requests".into(),
         ("", only) | (only, "") => only.into(),
+        // A route.
+        (tenant, class) if class.starts_with('/') => format!("{tenant}{class}"),
         (tenant, class) => format!("{tenant}/{class}"),
     }
 }
@@ -337,9 +510,18 @@ mod tests {
         builder.finish("t")
     }
 
+    fn asked(stretch: f64) -> Asked {
+        Asked {
+            requests: u64::MAX,
+            stretch,
+            estimate: None,
+            seed: 1,
+        }
+    }
+
     /// Arrival, service, deadline (absolute) and class of each request.
     fn seen(trace: &Trace, stretch: f64) -> Vec<(Nanos, Nanos, Nanos, u16)> {
-        let requests = trace.requests(stretch, vec![500, 600]);
+        let requests = trace.requests(asked(stretch), vec![500, 600]);
         let row = |r: Request| {
             (
                 r.arrival.arrival_ns,
@@ -378,7 +560,7 @@ mod tests {
 
     fn seen_services(trace: &Trace) -> Vec<Nanos> {
         trace
-            .requests(1.0, vec![0; 3])
+            .requests(asked(1.0), vec![0; 3])
             .map(|request| request.service_ns)
             .collect()
     }

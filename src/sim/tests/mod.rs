@@ -1,10 +1,11 @@
 //! The simulator against theory ([`theory`], which runs what `luge sim validate` runs), and against what it is meant to
-//! model, on scripts small enough to follow by hand ([`scripts`]). What goes in is looked at in [`workloads`], and what
-//! comes out in [`reports`].
+//! model, on scripts small enough to follow by hand ([`scripts`], and [`waits`] where requests wait). What goes in is
+//! looked at in [`workloads`], and what comes out in [`reports`].
 
 mod reports;
 mod scripts;
 mod theory;
+mod waits;
 mod workloads;
 
 use sched::Nanos;

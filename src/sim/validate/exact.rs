@@ -284,12 +284,12 @@ fn ends_once(seed: u64) -> (usize, Vec<String>) {
                     fine &= delivered.insert(request.arrival.seq);
                 }
                 Happening::Held { .. } => held += 1,
-                Happening::Preempted { .. } => {}
                 Happening::Refused { request } => fine &= open.remove(&request.arrival.seq),
                 Happening::Finished { job, .. } => {
                     let seq = job.request.arrival.seq;
                     fine &= delivered.contains(&seq) && open.remove(&seq);
                 }
+                _ => {}
             }
         }
         engine.totals().audit(requests.len() as u64, &config.costs);
