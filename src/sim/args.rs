@@ -1,11 +1,13 @@
 //! The command line of `luge sim`, understood and checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand, builder::PossibleValuesParser};
+use clap::{ArgGroup, Parser, Subcommand, builder::PossibleValuesParser};
 use sched::dispatch::jbsq::BoundedQueues;
+use sched::limits::QUANTUM_MAX_NS;
 use sched::{
-    DISPATCHERS, DispatchParams, Dispatcher, Nanos, PARAMS, Param, Params, Scheduler, demand,
+    DISPATCHERS, DispatchParams, Dispatcher, Fact, Nanos, PARAMS, Param, Params, Reservation,
+    Scheduler, Tenant, demand,
 };
 
 use super::arrivals::{Estimate, Process};
@@ -13,6 +15,7 @@ use super::azure::Day;
 use super::compare::Contestant;
 use super::engine::{Config, Costs};
 use super::front::{FrontConfig, Room};
+use super::replay::{Recording, Replay};
 use super::run::Run;
 use super::scenario::Scenario;
 use super::service::parse_us;
@@ -32,9 +35,15 @@ const BACKLOG_DEFAULT: u32 = 1 << 20;
 /// How many policies, and how many loads, are compared at most.
 const COMPARED_MAX: usize = 64;
 
+/// The policy, its quantum in nanoseconds and the number of workers where nothing else is said.
+const SCHEDULER_DEFAULT: &str = "rr";
+const QUANTUM_DEFAULT_NS: Nanos = 100_000;
+const WORKERS_DEFAULT: u64 = 3;
+
 /// Simulate a scheduler under load, on virtual time
 #[derive(Clone, Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true, allow_negative_numbers = true)]
+#[command(group = ArgGroup::new("owed").args(["tenants", "replay"]).multiple(true))]
 pub struct Args {
     /// What else to do
     #[command(subcommand)]
@@ -46,32 +55,32 @@ pub struct Args {
     #[arg(long, default_value = "wasm-edge", value_parser = Workload::parse, value_name = "NAME|LAW")]
     workload: Workload,
 
-    /// The policy of the workers
-    #[arg(long, default_value = "rr", value_parser = PossibleValuesParser::new(Scheduler::names()))]
-    scheduler: String,
+    /// The policy of the workers [default: rr, or as recorded]
+    #[arg(long, value_parser = PossibleValuesParser::new(Scheduler::names()))]
+    scheduler: Option<String>,
 
     /// Compare these policies on the same requests, each with its own quantum if it has one: rr:100,rr:1000,fifo
     #[arg(long, value_delimiter = ',', value_parser = Contestant::parse, value_name = "NAME[:US]", conflicts_with = "scheduler")]
     compare: Vec<Contestant>,
 
-    /// How long a request is left in peace once it runs
-    #[arg(long = "quantum-us", default_value = "100", value_parser = parse_us, value_name = "US")]
-    quantum_ns: Nanos,
+    /// How long a request is left in peace once it runs [default: 100, or as recorded]
+    #[arg(long = "quantum-us", value_parser = parse_us, value_name = "US")]
+    quantum_ns: Option<Nanos>,
 
     /// Another number that policies are told: hysteresis-ns (llf), levels or boost-ns (mlfq)
     #[arg(long = "param", value_parser = parse_param, value_name = "NAME=VALUE")]
     params: Vec<(&'static str, u64)>,
 
-    /// Whether running requests may be interrupted
-    #[arg(long, default_value = "on", value_parser = PossibleValuesParser::new(["on", "off"]))]
-    preemption: String,
+    /// Whether running requests may be interrupted [default: on, or as recorded]
+    #[arg(long, value_parser = PossibleValuesParser::new(["on", "off"]))]
+    preemption: Option<String>,
 
-    /// The number of workers
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
-    workers: u64,
+    /// The number of workers [default: 3, or as recorded]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX))]
+    workers: Option<u64>,
 
-    /// The load, as a fraction of what the workers could do without any overhead [default: 0.8, or as the tenants or
-    /// the trace have it]
+    /// The load, as a fraction of what the workers could do without any overhead [default: 0.8, or as the tenants, the
+    /// trace or the recording have it]
     #[arg(long, value_parser = parse_load)]
     load: Option<f64>,
 
@@ -84,7 +93,8 @@ pub struct Args {
     #[arg(long, default_value = "poisson", value_parser = Process::parse, value_name = "PROCESS")]
     arrivals: Process,
 
-    /// A JSON file of tenants, each with its load, workload, arrivals, weight, budget
+    /// A JSON file of tenants, each with its load, workload, arrivals, weight, budget; beside --replay, with the weight and
+    /// budget that it has instead of the recorded ones
     #[arg(long, conflicts_with_all = ["trace", "arrivals"], value_name = "FILE")]
     tenants: Option<PathBuf>,
 
@@ -92,16 +102,22 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["arrivals", "estimates"], value_name = "FILE")]
     trace: Option<PathBuf>,
 
+    /// A recording of a server (luge serve --record): its requests, and how the server itself has done. What is not
+    /// asked for here is as it was there
+    #[arg(long, conflicts_with_all = ["trace", "arrivals", "workload"], value_name = "FILE")]
+    replay: Option<PathBuf>,
+
     /// The form of the trace
     #[arg(long, value_enum, default_value_t = Format::Luge, requires = "trace")]
     trace_format: Format,
 
     /// What is expected of a request, for policies that look at sizes, and for admission: mean (of its class), exact,
     /// none, noisy:SIGMA, or learnt per class from what ran: window:PERCENT (of the last 256), quantile:PERCENT
-    #[arg(long, default_value = "mean", value_parser = Estimate::parse, value_name = "WHAT")]
-    pub(super) estimates: Estimate,
+    /// [default: mean, or as recorded]
+    #[arg(long, value_parser = Estimate::parse, value_name = "WHAT")]
+    estimates: Option<Estimate>,
 
-    /// The number of requests [default: 1000000, or all of the trace]
+    /// The number of requests [default: 1000000, or all of the trace or recording]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
 
@@ -129,13 +145,14 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
     timer_jitter_ns: Nanos,
 
-    /// From arrival to deadline, for all classes [default: ten times the class's mean service]
+    /// From arrival to deadline, for all classes [default: ten times the class's mean service, or as recorded]
     #[arg(long = "deadline-us", value_parser = parse_us, value_name = "US")]
     deadline_ns: Option<Nanos>,
 
-    /// Which worker gets a request: jsq (the least loaded), jbsq (a central queue), and so on
-    #[arg(long, default_value = DISPATCHERS[0].name, value_parser = PossibleValuesParser::new(DISPATCHERS.iter().map(|row| row.name)))]
-    dispatch: String,
+    /// Which worker gets a request: jsq (the least loaded), jbsq (a central queue), and so on [default: jsq, or as
+    /// recorded]
+    #[arg(long, value_parser = PossibleValuesParser::new(DISPATCHERS.iter().map(|row| row.name)))]
+    dispatch: Option<String>,
 
     /// How many requests a worker has at most while others wait at the dispatcher (jbsq)
     #[arg(long, default_value_t = DispatchParams::default().bound, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
@@ -147,7 +164,7 @@ pub struct Args {
     admission: Room,
 
     /// Refuse tenants beyond their budgets
-    #[arg(long, requires = "tenants")]
+    #[arg(long, requires = "owed")]
     budgets: bool,
 
     /// How many requests a worker takes at a time
@@ -177,8 +194,17 @@ pub struct Args {
 pub enum Command {
     /// Check the simulator against queueing theory; fails if it disagrees
     Validate(Validate),
-    /// Write a public trace as CSV that --trace reads, to the standard output
+    /// Write a public trace or a recording as CSV that --trace reads, to the standard output
     Convert(Convert),
+}
+
+/// What of a server can be recorded, resolved.
+struct Machine {
+    scheduler: &'static Scheduler,
+    quantum_ns: Nanos,
+    preemption: bool,
+    workers: usize,
+    dispatcher: &'static Dispatcher,
 }
 
 /// `luge sim validate`.
@@ -200,12 +226,17 @@ pub struct Validate {
 pub struct Convert {
     /// From what
     #[command(subcommand)]
-    pub(super) from: Azure,
+    pub(super) from: From,
 }
 
-/// The public traces of Azure Functions.
+/// What is converted: the public traces of Azure Functions, and recordings.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Azure {
+pub enum From {
+    /// A recording of a server (luge serve --record)
+    Recording {
+        /// The file
+        file: PathBuf,
+    },
     /// Two weeks of 2021: each invocation's app, func, end_timestamp, duration
     #[command(name = "azure-2021")]
     Azure2021 {
@@ -259,6 +290,12 @@ impl Args {
                 "a closed loop has the load that its clients make: leave --load out".into(),
             );
         }
+        let recordings = self.replay.as_ref().zip(self.record.as_ref());
+        if recordings.is_some_and(|(replay, record)| is_same(replay, record)) {
+            return Err(
+                "a recording cannot be replayed into itself: choose another --record".into(),
+            );
+        }
         if self.compare.len().max(self.loads.len()) > COMPARED_MAX {
             return Err(format!(
                 "at most {COMPARED_MAX} policies and loads are compared"
@@ -266,44 +303,62 @@ impl Args {
         }
         if let Some(path) = &self.trace {
             let trace = Trace::read(path, self.trace_format, &self.workload, self.seed)?;
-            return Ok(Scenario::trace(trace, self.deadline_ns));
+            return Ok(Scenario::trace(trace, None, self.deadline_ns, None));
         }
+        if let Some(path) = &self.replay {
+            let owed = self.tenants.as_deref().map(tenants::read_owed);
+            let replay = Replay::read(path, &owed.transpose()?.unwrap_or_default())?;
+            let recording = Some(replay.recording);
+            let (deadline_ns, estimates) = (self.deadline_ns, self.estimates);
+            return Ok(Scenario::trace(
+                replay.trace,
+                recording,
+                deadline_ns,
+                estimates,
+            ));
+        }
+        let estimates = self.estimates.unwrap_or(Estimate::Mean);
         if let Some(path) = &self.tenants {
             let tenants = tenants::read(path, &self.workload)?;
-            return Ok(Scenario::tenants(tenants, self.deadline_ns, self.estimates));
+            return Ok(Scenario::tenants(tenants, self.deadline_ns, estimates));
         }
         let (workload, process) = (self.workload.clone(), self.arrivals.clone());
         Ok(Scenario::stream(
             workload,
             process,
             self.deadline_ns,
-            self.estimates,
+            estimates,
         ))
     }
 
     /// The machine that serves it.
     pub(super) fn config(&self, scenario: &Scenario) -> Result<Config, String> {
+        let recording = scenario.replay().map(|(recording, _)| recording);
+        let Machine {
+            scheduler,
+            quantum_ns,
+            preemption,
+            workers,
+            dispatcher,
+        } = self.machine(recording)?;
         let mut params = Params {
-            quantum_ns: self.quantum_ns,
-            preemption: self.preemption == "on",
+            quantum_ns,
+            preemption,
             ..Params::default()
         };
         for &(name, value) in &self.params {
             let known = PARAMS.iter().find(|param| param.name == name);
             (known.expect("looked up when it was parsed").set)(&mut params, value);
         }
-        let workers = self.workers as usize;
-        let tenants = scenario.owed();
-        demand::check(&tenants::shares(&tenants, workers as u32)).map_err(|why| why.to_string())?;
         let learn = match self.estimates {
-            Estimate::Learnt(learn) => Some(learn),
+            Some(Estimate::Learnt(learn)) => Some(learn),
             _ => None,
         };
-        let has_queue = self.dispatch == BoundedQueues::NAME;
+        let has_queue = dispatcher.name == BoundedQueues::NAME;
         let backlog_default = if has_queue { BACKLOG_DEFAULT } else { 0 };
         Ok(Config {
             workers,
-            scheduler: Scheduler::from_name(&self.scheduler).map_err(|why| why.to_string())?,
+            scheduler,
             params,
             costs: Costs {
                 dispatch_ns: self.dispatch_ns,
@@ -311,7 +366,7 @@ impl Args {
                 preempt_ns: self.preempt_ns,
                 timer_jitter_ns: self.timer_jitter_ns,
             },
-            dispatcher: Dispatcher::from_name(&self.dispatch).ok_or("no such dispatcher")?,
+            dispatcher,
             dispatch_params: DispatchParams {
                 bound: self.dispatch_bound,
             },
@@ -320,10 +375,93 @@ impl Args {
                 budgets: self.budgets,
                 learn,
             },
-            tenants,
+            tenants: self.owed(scenario, scheduler, workers)?,
             tasks_max: self.tasks_max,
             backlog_max: self.backlog_max.unwrap_or(backlog_default) as usize,
         })
+    }
+
+    /// What is asked for, or else recorded, or else usual.
+    fn machine(&self, recording: Option<&Recording>) -> Result<Machine, String> {
+        let header = recording.map(|recording| &recording.header);
+        let name = self.scheduler.as_deref();
+        let name = name.or(header.map(|header| &*header.scheduler));
+        let scheduler = Scheduler::from_name(name.unwrap_or(SCHEDULER_DEFAULT));
+        let quantum_ns = self.quantum_ns.or(header.map(|header| header.quantum_ns));
+        let preemption = match (&self.preemption, header) {
+            (Some(asked), _) => asked == "on",
+            (None, header) => header.is_none_or(|header| header.preemption != "off"),
+        };
+        let workers = self.workers;
+        let workers = workers.or(header.map(|header| u64::from(header.workers)));
+        let name = self.dispatch.as_deref();
+        let name = name.or(header.map(|header| &*header.dispatch));
+        let dispatcher = match name {
+            Some(name) => Dispatcher::from_name(name)
+                .ok_or_else(|| format!("unknown dispatcher {name:?}: choose one with --dispatch")),
+            None => Ok(&DISPATCHERS[0]),
+        };
+        // Only what is recorded can be wrong.
+        let wrong = |why: String| match recording {
+            Some(recording) => format!("{}: its header: {why}", recording.file.display()),
+            None => why,
+        };
+        let bounded = |what: &str, flag: &str, value: u64, max: u64| match value {
+            0 => Err(wrong(format!("{what} of 0: choose with {flag}"))),
+            value if value > max => {
+                let why = format!("{what} of {value}, above {max}: choose with {flag}");
+                Err(wrong(why))
+            }
+            value => Ok(value),
+        };
+        let quantum_ns = quantum_ns.unwrap_or(QUANTUM_DEFAULT_NS);
+        let workers = workers.unwrap_or(WORKERS_DEFAULT);
+        Ok(Machine {
+            scheduler: scheduler
+                .map_err(|why| wrong(format!("{why}: choose one with --scheduler")))?,
+            quantum_ns: bounded(
+                "a quantum, in ns,",
+                "--quantum-us",
+                quantum_ns,
+                QUANTUM_MAX_NS,
+            )?,
+            preemption,
+            workers: bounded("a number of workers", "--workers", workers, WORKERS_MAX)? as usize,
+            dispatcher: dispatcher.map_err(wrong)?,
+        })
+    }
+
+    /// What the whole server owes the tenants; no reservations if nothing looks at them, as on the server.
+    fn owed(
+        &self,
+        scenario: &Scenario,
+        scheduler: &Scheduler,
+        workers: usize,
+    ) -> Result<Vec<Tenant>, String> {
+        let mut owed = scenario.owed();
+        let compared = self.compare.iter().map(|contestant| contestant.scheduler);
+        let uses_them = compared
+            .chain([scheduler])
+            .any(|it| it.uses(Fact::Reservation));
+        if !(uses_them || self.budgets || matches!(self.admission, Room::Demand { .. })) {
+            owed.iter_mut().for_each(|tenant| tenant.reservation = None);
+        }
+        let whole = owed.iter().filter_map(|tenant| tenant.reservation);
+        if self.budgets && !whole.clone().all(Reservation::is_valid) {
+            return Err("a budget is too large for a cap".into());
+        }
+        let checked = demand::check(&tenants::shares(&owed, workers as u32));
+        checked.map_err(|why| why.to_string())?;
+        Ok(owed)
+    }
+
+    /// What is expected of requests, in a word.
+    pub(super) fn estimates(&self) -> String {
+        match (&self.estimates, &self.replay) {
+            (Some(estimate), _) => estimate.to_string(),
+            (None, Some(_)) => "recorded".into(),
+            (None, None) => Estimate::Mean.to_string(),
+        }
     }
 
     pub(super) fn run(&self, scenario: &Scenario) -> Run {
@@ -357,6 +495,12 @@ impl Args {
         }
         Some((contestants, loads))
     }
+}
+
+/// Whether two paths are of one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let (a, b) = (a.canonicalize(), b.canonicalize());
+    a.is_ok_and(|a| b.is_ok_and(|b| a == b))
 }
 
 /// A load may exceed 1: that is an overload.

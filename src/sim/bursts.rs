@@ -79,6 +79,16 @@ impl Bursts {
         Some(Burst { work_ns, then })
     }
 
+    /// All bursts of a request; none if it is all of a piece.
+    pub fn each(&self, bursts: u32) -> impl Iterator<Item = Burst> + '_ {
+        let mut next = (bursts != Self::NONE).then_some(0);
+        std::iter::from_fn(move || {
+            let burst = self.of(bursts, next?)?;
+            next = next.filter(|_| burst.then != Then::End).map(|at| at + 1);
+            Some(burst)
+        })
+    }
+
     /// All waits together.
     pub fn waits_ns(&self) -> u128 {
         let waits = self.packed.iter();
@@ -123,6 +133,10 @@ mod tests {
             }
         }
         assert_eq!(table.of(Bursts::NONE, 0), None);
+        for (row, number) in rows.into_iter().zip(numbers) {
+            assert!(table.each(number).eq(row.iter().copied()));
+        }
+        assert_eq!(table.each(Bursts::NONE).count(), 0);
         assert_eq!(table.waits_ns(), u128::from(WAIT_MAX_NS) + 10);
     }
 }

@@ -8,7 +8,7 @@ use sched::{Nanos, Scheduler};
 use super::engine::Config;
 use super::parallel;
 use super::progress::Progress;
-use super::report::{Report, cell};
+use super::report::{Report, Row, cell};
 use super::run::{Run, simulate};
 use super::scenario::Scenario;
 use super::service::parse_us;
@@ -87,6 +87,11 @@ pub fn table(reports: &[Report], quantum_ns: Nanos) -> String {
         s.warmup_requests,
         s.seed
     );
+    if let Some(recorded) = &first.recorded {
+        text.pop();
+        text += &recorded.head();
+        text.push('\n');
+    }
     let classes = first.classes.len();
     for index in 0..classes {
         if classes > 1 {
@@ -99,7 +104,7 @@ pub fn table(reports: &[Report], quantum_ns: Nanos) -> String {
     text
 }
 
-/// One row of the reports, for all runs.
+/// One row of the reports, for all runs, the recorded one first.
 fn section(reports: &[Report], index: usize) -> String {
     let mut text = format!(
         "{:>6} {:<16} {:>11} {:>11} {:>11} {:>11} {:>10} {:>10} {:>10} {:>8} {:>9}\n",
@@ -119,30 +124,40 @@ fn section(reports: &[Report], index: usize) -> String {
     let alike = reports
         .iter()
         .all(|report| quantum_ns(report) == quantum_ns(&reports[0]));
+    if let Some(recorded) = &reports[0].recorded {
+        let row = &recorded.classes[index];
+        text += &line(recorded.load, "recorded", row, "-");
+        text.push('\n');
+    }
     for report in reports {
-        let (s, row) = (&report.setting, &report.classes[index]);
-        let late = row.missed_deadlines as f64 / row.requests.max(1) as f64 * 100.0;
-        let (sojourn, slowdown) = (&row.sojourn_ns, &row.slowdown);
-        let _infallible = writeln!(
-            text,
-            "{:>6} {:<16} {:>11} {:>11} {:>11} {:>11} {:>10} {:>10} {:>10} {late:>8.3} {:>9.4}{}",
-            s.load.map_or("-".into(), |load| format!("{load:.3}")),
-            match alike {
-                true => s.scheduler.to_owned(),
-                false => format!("{} {} µs", s.scheduler, s.quantum_ns as f64 / 1e3),
-            },
-            cell(sojourn.mean, 1e3),
-            cell(sojourn.p50, 1e3),
-            cell(sojourn.p99, 1e3),
-            cell(sojourn.p99_9, 1e3),
-            cell(slowdown.mean, 1.0),
-            cell(slowdown.p99, 1.0),
-            cell(slowdown.p99_9, 1.0),
-            report.overhead,
-            refused(report),
-        );
+        let s = &report.setting;
+        let policy = match alike {
+            true => s.scheduler.to_owned(),
+            false => format!("{} {} µs", s.scheduler, s.quantum_ns as f64 / 1e3),
+        };
+        let overhead = format!("{:.4}", report.overhead);
+        text += &line(s.load, &policy, &report.classes[index], &overhead);
+        let _infallible = writeln!(text, "{}", refused(report));
     }
     text
+}
+
+/// One run, without the end of its line.
+fn line(load: Option<f64>, policy: &str, row: &Row, overhead: &str) -> String {
+    let late = row.missed_deadlines as f64 / row.requests.max(1) as f64 * 100.0;
+    let (sojourn, slowdown) = (&row.sojourn_ns, &row.slowdown);
+    format!(
+        "{:>6} {:<16} {:>11} {:>11} {:>11} {:>11} {:>10} {:>10} {:>10} {late:>8.3} {overhead:>9}",
+        load.map_or("-".into(), |load| format!("{load:.3}")),
+        policy,
+        cell(sojourn.mean, 1e3),
+        cell(sojourn.p50, 1e3),
+        cell(sojourn.p99, 1e3),
+        cell(sojourn.p99_9, 1e3),
+        cell(slowdown.mean, 1.0),
+        cell(slowdown.p99, 1.0),
+        cell(slowdown.p99_9, 1.0),
+    )
 }
 
 fn refused(report: &Report) -> String {

@@ -153,6 +153,8 @@ pub struct Engine<S, N = ()> {
     config: Config,
     now: Nanos,
     requests: S,
+    /// The source's, who is asked so often.
+    has_bursts: bool,
     /// When the next request gets to a worker, once the listener has parsed it.
     coming_ns: Nanos,
     /// When the listener is done with what it has.
@@ -220,6 +222,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
         };
         let mut engine = Self {
             now: 0,
+            has_bursts: requests.has_bursts(),
             requests,
             coming_ns: NEVER,
             listener_free_ns: 0,
@@ -398,7 +401,10 @@ impl<S: Source, N: Notes> Engine<S, N> {
     }
 
     fn deliver(&mut self, index: usize, request: Request) -> Happening {
-        let first = self.requests.burst(&request, 0);
+        let first = match self.has_bursts {
+            true => self.requests.burst(&request, 0),
+            false => None,
+        };
         let first_ns = first.map_or(request.service_ns, |burst| burst.work_ns);
         let job = Job {
             request,

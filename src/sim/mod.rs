@@ -13,6 +13,7 @@
 //! | [`workload`] | mixes of them, by their names in the literature |
 //! | [`arrivals`], [`source`] | when requests come |
 //! | [`trace`], [`bursts`], [`azure`], [`csv`] | requests that were recorded |
+//! | [`replay`], [`timelines`], [`recorded`] | … by a server: its requests, put together from its events, and how it did |
 //! | [`front`] | estimates that are learnt, and admission |
 //! | [`tenants`], [`scenario`] | who asks for what |
 //! | [`notes`] | what happens, as a server records it |
@@ -33,6 +34,8 @@ mod measured;
 mod notes;
 mod parallel;
 mod progress;
+mod recorded;
+mod replay;
 mod report;
 mod run;
 mod scenario;
@@ -41,6 +44,7 @@ mod source;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod timelines;
 mod totals;
 mod trace;
 mod validate;
@@ -52,10 +56,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 pub use args::Args;
-use args::{Azure, Command, Convert};
+use args::{Command, Convert, From};
 use engine::Config;
 use notes::Recorder;
 use progress::Progress;
+use replay::{Owed, Replay};
 use report::Report;
 use run::Run;
 use scenario::Scenario;
@@ -97,7 +102,7 @@ fn simulate(args: &Args) -> Result<String, SimError> {
     let scenario = args.scenario().map_err(SimError::Input)?;
     let config = args.config(&scenario).map_err(SimError::Input)?;
     let run = args.run(&scenario);
-    let estimates = args.estimates.to_string();
+    let estimates = args.estimates();
     let Some((contestants, loads)) = args.comparison(&config) else {
         let progress = Progress::new(run.requests);
         let report = match &args.record {
@@ -150,15 +155,25 @@ fn validate(asked: &args::Validate) -> Result<(), SimError> {
     }
 }
 
-fn convert(from: &Azure) -> Result<(), SimError> {
+fn convert(from: &From) -> Result<(), SimError> {
     let out = &mut io::stdout().lock();
     let converted = match from {
-        Azure::Azure2021 { file } => {
+        From::Recording { file } => convert_recording(file, out),
+        From::Azure2021 { file } => {
             trace::open(file).and_then(|lines| azure::convert_2021(lines, out))
         }
-        Azure::Azure2019(asked) => convert_2019(asked, out),
+        From::Azure2019(asked) => convert_2019(asked, out),
     };
     converted.map_err(SimError::Input)
+}
+
+fn convert_recording(file: &Path, out: &mut dyn Write) -> Result<(), String> {
+    let replay = Replay::read(file, &Owed::new())?;
+    replay.convert(out)?;
+    if let Some(left_out) = replay.recording.counts.left_out() {
+        eprintln!("luge sim: left out: {left_out}");
+    }
+    Ok(())
 }
 
 fn convert_2019(asked: &args::Azure2019, out: &mut dyn Write) -> Result<(), String> {

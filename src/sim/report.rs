@@ -8,6 +8,7 @@ use sched::Nanos;
 use serde::Serialize;
 
 use super::engine::Job;
+use super::recorded::Recorded;
 use super::scenario::Scenario;
 use super::totals::Totals;
 
@@ -34,12 +35,26 @@ impl Tally {
     pub fn record(&mut self, now: Nanos, job: &Job) {
         let arrival = &job.request.arrival;
         let sojourn_ns = now - arrival.arrival_ns;
+        let queue_ns = sojourn_ns - job.held_ns - job.waited_ns;
+        let service_ns = Some(job.request.service_ns);
+        self.add(sojourn_ns, queue_ns, service_ns, now > arrival.deadline_ns);
+    }
+
+    /// Adds a request; one that has not run has no service, and no slowdown.
+    pub fn add(
+        &mut self,
+        sojourn_ns: Nanos,
+        queue_ns: Nanos,
+        service_ns: Option<Nanos>,
+        is_late: bool,
+    ) {
         self.sojourn_ns.record(sojourn_ns);
-        self.queue_ns
-            .record(sojourn_ns - job.held_ns - job.waited_ns);
-        let scaled = sojourn_ns.saturating_mul(SLOWDOWN_SCALE);
-        self.slowdown.record(scaled / job.request.service_ns);
-        self.missed += u64::from(now > arrival.deadline_ns);
+        self.queue_ns.record(queue_ns);
+        if let Some(service_ns) = service_ns {
+            let scaled = sojourn_ns.saturating_mul(SLOWDOWN_SCALE);
+            self.slowdown.record(scaled / service_ns);
+        }
+        self.missed += u64::from(is_late);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -64,6 +79,9 @@ pub struct Report {
     pub refused: u64,
     /// The first row is all classes together; the tenants follow if there are several, then the classes likewise.
     pub classes: Vec<Row>,
+    /// If it was a recording: the server's own run, in the same rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Recorded>,
 }
 
 /// What was simulated.
@@ -98,7 +116,7 @@ pub struct Deadline {
 }
 
 /// The requests of one class.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub class: String,
     /// Those that were measured: finished, and not in the warm-up.
@@ -113,7 +131,7 @@ pub struct Row {
 type Column = fn(&Row) -> &Statistics;
 
 /// See [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Statistics {
     pub mean: Option<f64>,
     pub p50: Option<f64>,
@@ -172,6 +190,7 @@ impl Report {
             preemptions: totals.preempted,
             refused: totals.refused,
             classes: rows(scenario, tallies),
+            recorded: None,
             setting,
         }
     }
@@ -195,8 +214,13 @@ impl Report {
                 }
             };
             line(title, "requests", Statistics::HEADS.map(String::from));
-            for row in shown {
+            for (at, row) in shown.iter().enumerate() {
                 line(&row.class, &row.requests.to_string(), of(row).cells(unit));
+                if let Some(recorded) = &self.recorded {
+                    let row = &recorded.classes[at];
+                    let requests = row.requests.to_string();
+                    line("  recorded", &requests, of(row).cells(unit));
+                }
             }
             text.push('\n');
         }
@@ -212,10 +236,11 @@ impl Report {
         let us = |time_ns: Nanos| time_ns as f64 / 1e3;
         let preemption = if s.preemption { "on" } else { "off" };
         let missed = self.classes.first().map_or(0, |all| all.missed_deadlines);
+        let recorded = self.recorded.as_ref().map_or(String::new(), Recorded::head);
         format!(
             "{}\n{}, quantum {} µs, preemption {preemption}, estimates {}; {}\n{}\n\
              {} requests, {} of them warm-up, seed {}; simulated {:.3} s\n\
-             utilisation {:.4}, overhead {:.4}, preemptions {}, refused {}, missed deadlines {missed}\n",
+             utilisation {:.4}, overhead {:.4}, preemptions {}, refused {}, missed deadlines {missed}\n{recorded}",
             s.asked(),
             s.scheduler,
             us(s.quantum_ns),
@@ -286,7 +311,8 @@ impl Setting {
     }
 }
 
-fn rows(scenario: &Scenario, tallies: &[Tally]) -> Vec<Row> {
+/// A row for all, and for each tenant and class if there are several; `tallies` are those of the classes.
+pub fn rows(scenario: &Scenario, tallies: &[Tally]) -> Vec<Row> {
     let mut all = Tally::default();
     tallies.iter().for_each(|tally| all.merge(tally));
     let mut rows = vec![Row::new("all", &all)];

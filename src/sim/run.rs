@@ -5,6 +5,7 @@ use sched::Nanos;
 use super::engine::{Config, Engine, Happening};
 use super::notes::Notes;
 use super::progress::Progress;
+use super::recorded::Recorded;
 use super::report::{Deadline, Report, Setting, Tally};
 use super::scenario::Scenario;
 
@@ -21,7 +22,7 @@ pub struct Run {
 
 impl Run {
     /// The number of requests that are not measured.
-    fn warmup(&self) -> u64 {
+    pub fn warmup(&self) -> u64 {
         (u128::from(self.requests) * u128::from(self.warmup_percent) / 100) as u64
     }
 }
@@ -88,7 +89,9 @@ pub fn simulate_noting(
         deadlines: deadlines(scenario),
     };
     let simulated_ns: Nanos = engine.now();
-    Report::new(setting, scenario, &tallies, engine.totals(), simulated_ns)
+    let mut report = Report::new(setting, scenario, &tallies, engine.totals(), simulated_ns);
+    report.recorded = Recorded::new(scenario, &run);
+    report
 }
 
 fn deadlines(scenario: &Scenario) -> Vec<Deadline> {

@@ -4,6 +4,7 @@
 use sched::{Nanos, Tenant};
 
 use super::arrivals::{Arrivals, Closed, Estimate, Process, Stream};
+use super::replay::Recording;
 use super::source::{Merged, Open, Source};
 use super::tenants::SimTenant;
 use super::trace::{Asked, Trace};
@@ -27,7 +28,10 @@ pub struct Scenario {
     /// Names by index; empty if nobody speaks of tenants.
     pub tenants: Vec<String>,
     kind: Kind,
-    estimate: Estimate,
+    /// If it is the trace of one.
+    recording: Option<Recording>,
+    /// `None`: as a trace tells.
+    estimate: Option<Estimate>,
 }
 
 /// A kind of request.
@@ -118,16 +122,28 @@ impl Scenario {
             classes,
             tenants: streams.iter().map(|stream| stream.name.clone()).collect(),
             kind: Kind::Streams(streams),
-            estimate,
+            recording: None,
+            estimate: Some(estimate),
         }
     }
 
-    /// A trace.
-    pub fn trace(trace: Trace, deadline_ns: Option<Nanos>) -> Self {
-        let classes = trace.classes.iter().map(|class| Class {
-            name: class.name.clone(),
-            tenant: class.tenant,
-            deadline_ns: deadline_ns.unwrap_or(usual_deadline_ns(class.mean_ns())),
+    /// A trace, maybe of a recording. `estimate` is `None` for what is recorded, or else the mean of a class.
+    pub fn trace(
+        trace: Trace,
+        recording: Option<Recording>,
+        deadline_ns: Option<Nanos>,
+        estimate: Option<Estimate>,
+    ) -> Self {
+        let classes = trace.classes.iter().enumerate().map(|(at, class)| {
+            let own_ns = match &recording {
+                Some(recording) => recording.deadline_ns(at),
+                None => usual_deadline_ns(class.mean_ns()),
+            };
+            Class {
+                name: class.name.clone(),
+                tenant: class.tenant,
+                deadline_ns: deadline_ns.unwrap_or(own_ns),
+            }
         });
         let named = trace.tenants.len() > 1;
         Self {
@@ -142,15 +158,25 @@ impl Scenario {
                 Vec::new()
             },
             kind: Kind::Trace(trace),
-            estimate: Estimate::Mean,
+            recording,
+            estimate,
         }
     }
 
     /// What the whole server owes each tenant.
     pub fn owed(&self) -> Vec<Tenant> {
-        match &self.kind {
-            Kind::Streams(streams) => streams.iter().map(|stream| stream.owed).collect(),
-            Kind::Trace(_) => Vec::new(),
+        match (&self.kind, &self.recording) {
+            (Kind::Streams(streams), _) => streams.iter().map(|stream| stream.owed).collect(),
+            (Kind::Trace(_), Some(recording)) => recording.owed.clone(),
+            (Kind::Trace(_), None) => Vec::new(),
+        }
+    }
+
+    /// The recording that it is, and its requests.
+    pub fn replay(&self) -> Option<(&Recording, &Trace)> {
+        match (&self.kind, &self.recording) {
+            (Kind::Trace(trace), Some(recording)) => Some((recording, trace)),
+            _ => None,
         }
     }
 
@@ -191,7 +217,7 @@ impl Scenario {
                 let asked = Asked {
                     requests,
                     stretch,
-                    estimate: None,
+                    estimate: self.estimate,
                     seed,
                 };
                 let deadlines_ns = self.classes.iter().map(|class| class.deadline_ns);
@@ -229,7 +255,7 @@ impl Scenario {
                 process: &stream.process,
                 rate: scale * stream.load * workers as f64 / stream.workload.mean_ns(),
                 deadlines_ns: classes.iter().map(|class| class.deadline_ns).collect(),
-                estimate: self.estimate,
+                estimate: self.estimate.unwrap_or(Estimate::Mean),
                 tenant: tenant as u16,
                 route: first as u16,
                 from_ns: stream.from_ns,

@@ -17,6 +17,11 @@ pub trait Source {
     /// If there is none.
     fn take(&mut self) -> Request;
 
+    /// Whether some requests have several bursts.
+    fn has_bursts(&self) -> bool {
+        false
+    }
+
     /// A part of a request that was taken, counted from 0; the parts' work is its service. `None`: it is all of a piece.
     fn burst(&self, request: &Request, at: u32) -> Option<Burst> {
         let (_, _) = (request, at);
@@ -36,6 +41,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn take(&mut self) -> Request {
         (**self).take()
+    }
+
+    fn has_bursts(&self) -> bool {
+        (**self).has_bursts()
     }
 
     fn burst(&self, request: &Request, at: u32) -> Option<Burst> {

@@ -9,7 +9,7 @@
 //!
 //! `load` is a fraction of what all workers could do. `budget-us` of execution in each `period-us` is what the whole
 //! server owes the tenant; each worker owes an equal part. What the policy makes of weights and budgets is its affair:
-//! see `wfq`, `mtds` and `mtdbf`.
+//! see `wfq`, `mtds` and `mtdbf`. Beside a recording, which tells what is asked for, such a file says only what is owed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +20,7 @@ use sched::{Reservation, Tenant};
 use serde::Deserialize;
 
 use super::arrivals::Process;
+use super::replay::Owed;
 use super::workload::Workload;
 
 /// How many tenants there may be.
@@ -71,12 +72,19 @@ struct Spec {
 ///
 /// A sentence that names the file and the tenant.
 pub fn read(path: &Path, workload: &Workload) -> Result<Vec<SimTenant>, String> {
-    let place = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{place}: {error}"))?;
-    parse(&text, workload).map_err(|error| format!("{place}: {error}"))
+    in_file(path, |text| parse(text, workload))
 }
 
 fn parse(text: &str, workload: &Workload) -> Result<Vec<SimTenant>, String> {
+    let tenants = specs(text)?.into_iter().map(|spec| {
+        let name = spec.name.clone();
+        spec.check(workload)
+            .map_err(|why| format!("tenant {name:?}: {why}"))
+    });
+    tenants.collect()
+}
+
+fn specs(text: &str) -> Result<Vec<Spec>, String> {
     let specs: Tenants = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let specs = specs.tenants;
     if specs.is_empty() || specs.len() > TENANTS_MAX {
@@ -87,28 +95,51 @@ fn parse(text: &str, workload: &Workload) -> Result<Vec<SimTenant>, String> {
     if let Some(twice) = specs.iter().find(|spec| !names.insert(spec.name.clone())) {
         return Err(format!("two tenants are called {:?}", twice.name));
     }
-    let tenants = specs.into_iter().map(|spec| {
-        let name = spec.name.clone();
-        spec.check(workload)
-            .map_err(|why| format!("tenant {name:?}: {why}"))
+    Ok(specs)
+}
+
+/// Reads a file that says what tenants of a recording are owed instead; what they ask for is recorded.
+///
+/// # Errors
+///
+/// A sentence that names the file and the tenant.
+pub fn read_owed(path: &Path) -> Result<Owed, String> {
+    in_file(path, parse_owed)
+}
+
+fn parse_owed(text: &str) -> Result<Owed, String> {
+    let owed = specs(text)?.into_iter().map(|spec| {
+        let owed = spec.check_owed();
+        let owed = owed.map_err(|why| format!("tenant {:?}: {why}", spec.name))?;
+        Ok((spec.name, owed))
     });
-    tenants.collect()
+    owed.collect()
+}
+
+fn in_file<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    text.and_then(|text| parse(&text))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 impl Spec {
-    fn check(self, workload: &Workload) -> Result<SimTenant, String> {
-        let workload = match &self.workload {
-            Some(text) => Workload::parse(text)?,
-            None => workload.clone(),
-        };
-        let process = Process::parse(self.arrivals.as_deref().unwrap_or("poisson"))?;
-        if process.is_closed() {
-            return Err("a closed loop is not for tenants".into());
+    /// Of a tenant whose requests are recorded.
+    fn check_owed(&self) -> Result<Tenant, String> {
+        let asks = [
+            ("workload", self.workload.is_some()),
+            ("load", self.load.is_some()),
+            ("arrivals", self.arrivals.is_some()),
+            ("deadline-us", self.deadline_us.is_some()),
+            ("from-us", self.from_us.is_some()),
+            ("until-us", self.until_us.is_some()),
+        ];
+        match asks.iter().find(|(_, is_there)| *is_there) {
+            Some((key, _)) => Err(format!("{key} is as recorded: leave it out")),
+            None => self.owed(),
         }
-        let load = self.load.ok_or("load is missing")?;
-        if !(load > 0.0 && load <= LOAD_MAX) {
-            return Err(format!("load {load} is not above 0, up to {LOAD_MAX}"));
-        }
+    }
+
+    fn owed(&self) -> Result<Tenant, String> {
         let weight = self.weight.unwrap_or(WEIGHT_DEFAULT);
         if !(1..=WEIGHT_MAX).contains(&weight) {
             return Err(format!("weight {weight} is not from 1 to {WEIGHT_MAX}"));
@@ -124,6 +155,26 @@ impl Spec {
         if reservation.is_some_and(|reservation| !reservation.is_valid()) {
             return Err("the budget or the period is out of bounds".into());
         }
+        Ok(Tenant {
+            weight,
+            reservation,
+        })
+    }
+
+    fn check(self, workload: &Workload) -> Result<SimTenant, String> {
+        let workload = match &self.workload {
+            Some(text) => Workload::parse(text)?,
+            None => workload.clone(),
+        };
+        let process = Process::parse(self.arrivals.as_deref().unwrap_or("poisson"))?;
+        if process.is_closed() {
+            return Err("a closed loop is not for tenants".into());
+        }
+        let load = self.load.ok_or("load is missing")?;
+        if !(load > 0.0 && load <= LOAD_MAX) {
+            return Err(format!("load {load} is not above 0, up to {LOAD_MAX}"));
+        }
+        let owed = self.owed()?;
         let time = |name, value: Option<f64>| value.map(|us| nanos(name, us)).transpose();
         let from_ns = time("from-us", self.from_us)?.unwrap_or(0);
         let until_ns = time("until-us", self.until_us)?.unwrap_or(Nanos::MAX);
@@ -138,10 +189,7 @@ impl Spec {
             deadline_ns: time("deadline-us", self.deadline_us)?,
             from_ns,
             until_ns,
-            owed: Tenant {
-                weight,
-                reservation,
-            },
+            owed,
         })
     }
 }

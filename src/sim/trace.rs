@@ -278,6 +278,20 @@ impl Trace {
         &self.records
     }
 
+    /// How long a request waits for other things than a processor.
+    pub fn waits_ns(&self, record: &Record) -> Nanos {
+        let waits = self.bursts(record).map(|burst| match burst.then {
+            Then::Wait(wait_ns) => wait_ns,
+            Then::Yield | Then::End => 0,
+        });
+        waits.sum()
+    }
+
+    /// The bursts of a request; none if it is all of a piece.
+    pub fn bursts(&self, record: &Record) -> impl Iterator<Item = Burst> + '_ {
+        self.bursts.each(record.bursts)
+    }
+
     /// `E[S]` of its requests.
     pub fn mean_ns(&self) -> f64 {
         self.moment(1)
@@ -374,12 +388,13 @@ impl<I: Iterator<Item = Request>> Source for Recorded<'_, I> {
         self.open.take()
     }
 
+    fn has_bursts(&self) -> bool {
+        !self.trace.bursts.is_empty()
+    }
+
     fn burst(&self, request: &Request, at: u32) -> Option<Burst> {
-        let bursts = &self.trace.bursts;
-        if bursts.is_empty() {
-            return None;
-        }
-        bursts.of(self.trace.records[request.arrival.seq as usize].bursts, at)
+        let record = &self.trace.records[request.arrival.seq as usize];
+        self.trace.bursts.of(record.bursts, at)
     }
 }
 
@@ -485,6 +500,17 @@ fn parse_bursts(row: &Row<'_>, (column, per_unit_ns): (Column, f64)) -> Result<V
         Some(last) if last.then == Then::End => Ok(bursts),
         _ => Err(wrong()),
     }
+}
+
+/// As [`parse_bursts`] reads it, in microseconds.
+pub fn bursts_text(bursts: impl Iterator<Item = Burst>) -> String {
+    let us = |time_ns: Nanos| time_ns as f64 / 1e3;
+    let burst = |burst: Burst| match burst.then {
+        Then::End => us(burst.work_ns).to_string(),
+        Then::Yield => format!("{}+{YIELD}+", us(burst.work_ns)),
+        Then::Wait(wait_ns) => format!("{}+{}+", us(burst.work_ns), us(wait_ns)),
+    };
+    bursts.map(burst).collect()
 }
 
 /// How a class of a tenant is called.

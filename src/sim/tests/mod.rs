@@ -1,7 +1,8 @@
 //! The simulator against theory ([`theory`], which runs what `luge sim validate` runs), and against what it is meant to
 //! model, on scripts small enough to follow by hand ([`scripts`], and [`waits`] where requests wait). What goes in is
-//! looked at in [`workloads`], and what comes out in [`reports`].
+//! looked at in [`workloads`] and, as it was recorded, in [`replays`], and what comes out in [`reports`].
 
+mod replays;
 mod reports;
 mod scripts;
 mod theory;

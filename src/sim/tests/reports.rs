@@ -7,12 +7,12 @@ use crate::sim::report::Report;
 use crate::sim::run;
 use crate::sim::{Args, simulate};
 
-fn args(arguments: &str) -> Args {
+pub(super) fn args(arguments: &str) -> Args {
     let words = ["sim"].into_iter().chain(arguments.split_whitespace());
     Args::try_parse_from(words).expect("good arguments")
 }
 
-fn report(arguments: &str) -> Report {
+pub(super) fn report(arguments: &str) -> Report {
     let args = args(arguments);
     let scenario = args.scenario().expect("a scenario");
     let config = args.config(&scenario).expect("a machine");
@@ -20,7 +20,7 @@ fn report(arguments: &str) -> Report {
     run::simulate(&scenario, &config, "mean", run, &Progress::silent())
 }
 
-fn text(arguments: &str) -> String {
+pub(super) fn text(arguments: &str) -> String {
     simulate(&args(arguments)).expect("a result")
 }
 
@@ -135,7 +135,7 @@ fn the_table_says_deadlines_and_the_largest() {
     assert!(table.contains("deadline 70 µs"), "{table}");
 }
 
-fn file(name: &str, text: &str) -> String {
+pub(super) fn file(name: &str, text: impl AsRef<[u8]>) -> String {
     let path = std::env::temp_dir().join(format!("luge-sim-{}-{name}", std::process::id()));
     std::fs::write(&path, text).expect("a temporary file");
     path.display().to_string()
@@ -213,6 +213,12 @@ fn bad_arguments_are_refused() {
         "--param quantum",
         "--trace-format azure-2021",
         "--tenants a.json --trace b.csv",
+        "--replay a.rec --trace b.csv",
+        "--replay a.rec --arrivals poisson",
+        "--replay a.rec --workload fixed-1",
+        "--record a.rec --compare fifo",
+        "--record a.rec --loads 0.5,0.8",
+        "--budgets",
         "--requests 0",
         "--warmup-percent 100",
         "--preemption maybe",
