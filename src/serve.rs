@@ -438,11 +438,8 @@ fn options(
     let (listener_core, worker_cores) = cores(settings);
     let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     // Threads that share a core must not spin: each would wait for the other.
-    let spin_ns = if settings.cores.len() > settings.workers {
-        settings.spin_us * 1000
-    } else {
-        0
-    };
+    let may_spin = settings.cores.len() > settings.workers;
+    let spin_ns = |spin_us: u64| if may_spin { spin_us * 1000 } else { 0 };
     Ok(Options {
         listen_address: settings.listen_address,
         listener_core,
@@ -470,8 +467,8 @@ fn options(
             send_timeout_ns: ns(settings.send_timeout),
             draining: false,
         },
-        worker_spin_ns: spin_ns,
-        listener_spin_ns: spin_ns,
+        worker_spin_ns: spin_ns(settings.spin_us),
+        listener_spin_ns: spin_ns(settings.listener_spin_us),
         drain_timeout: settings.drain_timeout,
         access_log: access_log(settings)?,
         events: settings.flight_events,

@@ -15,6 +15,7 @@
 //! Causes are sums over requests, in nanoseconds; shares are of the cohort's whole time. Nothing is sampled.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::story::Story;
 
@@ -125,11 +126,18 @@ struct Ran {
     class: u16,
 }
 
-/// Explains the slowest `per_million` of those that finished, at least one, by their slowdown. `None`: nobody finished.
+/// Explains the slowest `per_million` of those that arrived then and finished, at least one, by their slowdown. `None`:
+/// nobody did.
 #[must_use]
-pub fn explain(stories: &[Story], classes: &Classes, per_million: u32) -> Option<Explanation> {
+pub fn explain(
+    stories: &[Story],
+    classes: &Classes,
+    per_million: u32,
+    arrived_ns: Range<u64>,
+) -> Option<Explanation> {
     let workers = timelines(stories, classes);
-    let finished = || stories.iter().filter(|story| story.is_finished());
+    let counts = |story: &&Story| story.is_finished() && arrived_ns.contains(&story.arrived_ns);
+    let finished = || stories.iter().filter(counts);
     let mut slowdowns: Vec<u64> = finished()
         .map(|story| classes.slowdown_permille(story))
         .collect();
@@ -336,19 +344,22 @@ mod tests {
         // Behind a long one, whose own slowdown is small.
         stories.push(story(100, 1, 20_000, &[(20_002, 20_102)]));
         stories.push(story(101, 0, 20_010, &[(20_110, 20_120)]));
-        let explanation = explain(&stories, &classes(), 10_000).expect("there are some");
+        let explanation =
+            explain(&stories, &classes(), 10_000, 0..u64::MAX).expect("there are some");
         let counts = (explanation.all.requests, explanation.tail.requests);
         assert_eq!(
             counts,
             (101, 100),
             "whoever is as slow as the second counts too"
         );
-        let explanation = explain(&stories, &classes(), 1).expect("there are some");
+        let explanation = explain(&stories, &classes(), 1, 0..u64::MAX).expect("there are some");
         assert_eq!(explanation.tail.requests, 1);
         assert_eq!(explanation.from_permille, 11_000);
         let behind = explanation.tail.share(Cause::Behind(1));
         assert!((behind - 90.0 / 110.0).abs() < 1e-9, "{behind}");
         assert_eq!(Cause::Behind(1).name(&classes()), "behind long");
-        assert_eq!(explain(&[], &classes(), 1_000), None);
+        let early = explain(&stories, &classes(), 1, 0..20_000).expect("there are some");
+        assert_eq!(early.all.requests, 99);
+        assert_eq!(explain(&[], &classes(), 1_000, 0..u64::MAX), None);
     }
 }

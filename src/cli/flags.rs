@@ -88,6 +88,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("sandboxes-max", "N", "256", "Requests that a worker may have begun and not finished"),
     Flag::new("ring-depth", "N", "1024", "Requests queued for one worker, a power of two; beyond it 503"),
     Flag::new("spin-us", "US", "50", "How long an idle thread looks for work before it sleeps, in microseconds"),
+    Flag::new("listener-spin-us", "US", "(as spin-us)", "The same for the listener alone: 0 where it shares its core with a client, such as a load generator"),
     Flag::new("connections-max", "N", "65536", "Connections open at once"),
     Flag::new("max-head-bytes", "BYTES", "32KiB", "Bytes of request line and headers; beyond it 431"),
     Flag::new("max-body-bytes", "BYTES", "16MiB", "Bytes of request body, unless a route says otherwise; beyond it 413"),

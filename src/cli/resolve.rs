@@ -36,6 +36,9 @@ const PREEMPTION_TRIGGERS: &[(&str, PreemptionTrigger)] = &[
     ("auto", PreemptionTrigger::Auto),
 ];
 
+/// The longest that a thread looks for work without sleeping, in microseconds.
+const SPIN_MAX_US: u64 = 1_000_000;
+
 impl Settings {
     /// Resolves the settings from `given` flags, `variables` by name, and the `cores` that may be
     /// used.
@@ -52,6 +55,7 @@ impl Settings {
         let (short, hour) = (Duration::from_millis(1), 3600 * second);
         let mut from = Resolver::new(given, variables);
         let cores = from.cores(cores);
+        let spin_us = from.integer("spin-us", 0, SPIN_MAX_US);
         let settings = Self {
             listen_address: from.take("listen-address", |text| {
                 let remedy = "an IP address, such as 127.0.0.1, 0.0.0.0 or ::1";
@@ -84,7 +88,8 @@ impl Settings {
             estimates: from.path("estimates", "a file"),
             sandboxes_max: narrow(from.integer("sandboxes-max", 1, 16_384)),
             ring_depth: from.take("ring-depth", ring_depth),
-            spin_us: from.integer("spin-us", 0, 1_000_000),
+            spin_us,
+            listener_spin_us: from.listener_spin_us(spin_us),
             connections_max: narrow(from.integer("connections-max", 1, 1 << 20)),
             max_head_bytes: narrow(from.bytes("max-head-bytes", 1 << 10, 1 << 20)),
             max_body_bytes: from.bytes("max-body-bytes", 0, 1 << 32),
@@ -349,6 +354,11 @@ impl<'a> Resolver<'a> {
         workers
     }
 
+    fn listener_spin_us(&mut self, spin_us: u64) -> u64 {
+        let parse = |text: &str| integer(text, 0, SPIN_MAX_US);
+        self.resolve("listener-spin-us", parse, Some(spin_us), u64::to_string)
+    }
+
     /// By default where the XDG base directory specification has caches; without a home, nowhere.
     fn cache_dir(&mut self) -> CacheDir {
         let folder = |name: &str| {
@@ -475,6 +485,7 @@ mod tests {
                 // There is no home among the variables.
                 "cache-dir" => "off",
                 "idle-timeout" => "1m",
+                "listener-spin-us" => "50",
                 _ => flag.default,
             };
             assert_eq!(row.value, expected, "{}", flag.name);
@@ -541,6 +552,7 @@ mod tests {
             ("listen-address", "0.0.0.0", "0.0.0.0"),
             ("ring-depth", "65536", "65536"),
             ("spin-us", "0", "0"),
+            ("listener-spin-us", "0", "0"),
             ("hysteresis-us", "0", "0"),
             ("mlfq-levels", "8", "8"),
             ("dispatch", "jbsq", "jbsq"),
@@ -630,6 +642,7 @@ mod tests {
             ("max-head-bytes", "1", "1KiB to 1MiB"),
             ("header-timeout", "0s", "1ms to 1h"),
             ("spin-us", "x", "0 to"),
+            ("listener-spin-us", "1000001", "0 to 1000000"),
             ("hysteresis-us", "3600000001", "0 to 3600000000"),
             ("mlfq-levels", "9", "1 to 8"),
             ("mlfq-boost-us", "0", "1 to 3600000000"),

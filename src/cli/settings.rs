@@ -67,6 +67,8 @@ pub struct Settings {
     pub ring_depth: usize,
     /// How long an idle thread looks for work before it sleeps, in microseconds.
     pub spin_us: u64,
+    /// How long the listener does, in microseconds.
+    pub listener_spin_us: u64,
     /// Connections open at once; at least 1.
     pub connections_max: usize,
     /// Bytes of request line and headers at most.

@@ -141,6 +141,10 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
     preempt_ns: Nanos,
 
+    /// A worker's time after the end of a request
+    #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
+    finish_ns: Nanos,
+
     /// How late a worker's timer rings at most, all times up to it being equally likely
     #[arg(long, default_value_t = 0, value_parser = cost(), value_name = "NS")]
     timer_jitter_ns: Nanos,
@@ -364,6 +368,7 @@ impl Args {
                 dispatch_ns: self.dispatch_ns,
                 start_ns: self.start_ns,
                 preempt_ns: self.preempt_ns,
+                finish_ns: self.finish_ns,
                 timer_jitter_ns: self.timer_jitter_ns,
             },
             dispatcher,

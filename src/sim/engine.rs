@@ -6,8 +6,8 @@
 //!                                                                  │          └► backlog, while nobody may have it
 //!                                                                  └► Refused    └► Refused: the backlog is full too
 //!   a slice:   turn            timer, or its burst is over
-//!                │ start_ns │ work   │ preempt_ns │ turn …
-//!                ▲ first slice only    ▲ only if interrupted
+//!                │ start_ns │ work   │ preempt_ns │ turn …      │ finish_ns │ turn …
+//!                ▲ first slice only    ▲ if interrupted           ▲ if it was the last
 //! ```
 //!
 //! A request is one burst of work, or several between which it waits for something that takes its time, or gives way;
@@ -86,6 +86,8 @@ pub struct Costs {
     pub start_ns: Nanos,
     /// The worker's time per interruption.
     pub preempt_ns: Nanos,
+    /// The worker's time after the end of a request, before it turns to another one.
+    pub finish_ns: Nanos,
     /// The timer rings late by a time between 0 and this, all equally likely.
     pub timer_jitter_ns: Nanos,
 }
@@ -184,7 +186,7 @@ struct SimWorker {
 #[derive(Clone, Copy)]
 enum Phase {
     Idle,
-    /// Coming back from an interruption.
+    /// Coming back from an interruption or from the end of a request.
     Switching,
     Running(Run),
 }
@@ -604,7 +606,10 @@ impl<S: Source, N: Notes> Engine<S, N> {
         self.totals.stayed_ns += u128::from(now - job.delivered_ns);
         self.totals.served_ns += u128::from(job.request.service_ns);
         self.totals.waited_ns += u128::from(job.waited_ns);
-        self.turn(index);
+        match self.config.costs.finish_ns {
+            0 => self.turn(index),
+            finish_ns => self.switch(index, finish_ns),
+        }
         self.requests.ended(now, &job.request);
         self.listen();
         Happening::Finished { worker: index, job }
@@ -676,11 +681,16 @@ impl<S: Source, N: Notes> Engine<S, N> {
         let Costs { preempt_ns, .. } = self.config.costs;
         self.stop(index, task, SliceEnd::Preempted);
         self.totals.preempted += 1;
-        self.totals.overhead_ns += u128::from(preempt_ns);
+        self.switch(index, preempt_ns);
+        Happening::Preempted { worker: index }
+    }
+
+    /// The worker is busy with itself for so long.
+    fn switch(&mut self, index: usize, for_ns: Nanos) {
+        self.totals.overhead_ns += u128::from(for_ns);
         self.workers[index].phase = Phase::Switching;
         self.loads[index].preempted_by = Arrivals::Nobody;
-        self.calendar.set(index, Some(self.now + preempt_ns));
-        Happening::Preempted { worker: index }
+        self.calendar.set(index, Some(self.now + for_ns));
     }
 }
 

@@ -101,6 +101,7 @@ pub struct Setting {
     pub dispatch_ns: Nanos,
     pub start_ns: Nanos,
     pub preempt_ns: Nanos,
+    pub finish_ns: Nanos,
     pub timer_jitter_ns: Nanos,
     pub requests: u64,
     pub warmup_requests: u64,
@@ -280,8 +281,8 @@ impl Setting {
     /// What things cost.
     pub fn costs(&self) -> String {
         format!(
-            "costs: dispatch {} ns, start {} ns, preempt {} ns, timer late by up to {} ns",
-            self.dispatch_ns, self.start_ns, self.preempt_ns, self.timer_jitter_ns
+            "costs: dispatch {} ns, start {} ns, preempt {} ns, finish {} ns, timer late by up to {} ns",
+            self.dispatch_ns, self.start_ns, self.preempt_ns, self.finish_ns, self.timer_jitter_ns
         )
     }
 

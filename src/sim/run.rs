@@ -82,6 +82,7 @@ pub fn simulate_noting(
         dispatch_ns: config.costs.dispatch_ns,
         start_ns: config.costs.start_ns,
         preempt_ns: config.costs.preempt_ns,
+        finish_ns: config.costs.finish_ns,
         timer_jitter_ns: config.costs.timer_jitter_ns,
         requests: arrived,
         warmup_requests: warmup.min(arrived),

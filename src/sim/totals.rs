@@ -7,7 +7,7 @@ use super::engine::Costs;
 pub struct Totals {
     /// Time spent in the requests' own work.
     pub work_ns: u128,
-    /// Time spent in starting and interrupting.
+    /// Time spent in starting, interrupting and ending.
     pub overhead_ns: u128,
     /// Requests that the listener took up.
     pub arrived: u64,
@@ -52,9 +52,10 @@ impl Totals {
         );
         let starts_ns = u128::from(self.started) * u128::from(costs.start_ns);
         let switches_ns = u128::from(self.preempted) * u128::from(costs.preempt_ns);
+        let ends_ns = u128::from(self.finished) * u128::from(costs.finish_ns);
         assert_eq!(
             self.overhead_ns,
-            starts_ns + switches_ns,
+            starts_ns + switches_ns + ends_ns,
             "costs are charged"
         );
     }

@@ -103,6 +103,8 @@ fn sledges_variables_are_understood() {
         ["quantum-us", "800", "--quantum-us"],
         ["preemption", "off", "SLEDGE_DISABLE_PREEMPTION"],
         ["spin-us", "7", "LUGE_SPIN_US"],
+        // Unless it is told something else it is as the other.
+        ["listener-spin-us", "7", "default"],
     ] {
         assert!(
             err.lines().any(|line| line.split_whitespace().eq(row)),

@@ -31,7 +31,7 @@ fn costing(mut config: Config, dispatch_ns: Nanos, start_ns: Nanos, preempt_ns: 
         dispatch_ns,
         start_ns,
         preempt_ns,
-        timer_jitter_ns: 0,
+        ..Costs::default()
     };
     config
 }
@@ -89,6 +89,11 @@ fn costs_are_charged_where_they_arise() {
     // A start is not interrupted, even if it takes longer than the quantum.
     let slow = costing(config(1, "rr", 10), 0, 50, 0);
     check(&slow, &[(0, 20, 0), (1, 5, 0)], &[(1, 115), (0, 125)]);
+    // The end of a request takes the worker 4 before it turns to the next, however long that waits.
+    let mut ends = config(1, "fifo", 1);
+    ends.costs.finish_ns = 4;
+    let rows = [(0, 10, 0), (0, 10, 0), (26, 10, 0), (50, 10, 0)];
+    check(&ends, &rows, &[(0, 10), (1, 24), (2, 38), (3, 60)]);
     // The listener takes them one at a time.
     let listener = costing(config(4, "fifo", 1), 5, 0, 0);
     check(

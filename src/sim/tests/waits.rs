@@ -261,6 +261,7 @@ fn every_request_ends_once_though_it_waits() {
                 dispatch_ns: 20,
                 start_ns: 15,
                 preempt_ns: 9,
+                finish_ns: 4,
                 timer_jitter_ns: 5,
             };
             let totals = run(&config, &bursty(seed, 3, 2_000), ());
