@@ -15,18 +15,23 @@
 //! | [`tail`] | what the slowest requests were waiting for |
 //! | [`objective`] | what a latency is meant to be, and up to which load it is |
 //! | [`noise`] | what the machine alone does to a thread |
+//! | [`chart`] | what numbers look like |
+//! | [`page`] | charts, tables and words as one report |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod chart;
 pub mod encoded;
 pub mod event;
 pub mod fit;
 pub mod formats;
 pub mod histogram;
 pub mod hlog;
+mod markup;
 pub mod noise;
 pub mod objective;
+pub mod page;
 pub mod recording;
 pub mod replications;
 pub mod schedule;

@@ -34,7 +34,7 @@ const EDGES: &[Edges] = &[
     Edges {
         manifest: "perf/Cargo.toml",
         own: &[],
-        outside: Some(&["base64", "hdrhistogram", "serde", "serde_json"]),
+        outside: Some(&["base64", "hdrhistogram", "plotters", "serde", "serde_json"]),
     },
     Edges {
         manifest: "sandbox/Cargo.toml",

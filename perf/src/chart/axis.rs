@@ -1,0 +1,500 @@
+//! Axes: where a value is on one, how far it goes, and where its ticks are.
+//!
+//! A scale maps values to an even measure (the value, its logarithm, or nines), on which an axis is a range. plotters asks
+//! [`Ruler`] for pixels, ticks and labels, as it asks axes of its own; those know no nines, and label what nobody reads.
+
+use std::f64::consts::LOG10_2;
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
+use super::canvas::text_width;
+use super::limits::{MAGNITUDE_MAX, POSITIVE_MIN, TICKS_MAX};
+use super::unit::Unit;
+
+/// An axis, as the caller wants it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Axis {
+    /// What it shows, without the unit where that stands at the ticks, and with it (`requests/s`) where it does not.
+    pub label: String,
+    /// What its values are.
+    pub unit: Unit,
+    /// How they are spread.
+    pub scale: Scale,
+    /// Where it begins; `None` is where the data does, or 0 on a linear axis without negative values.
+    pub min: Option<f64>,
+    /// Where it ends; `None` is where the data does. A line that goes beyond ends there, with an arrow.
+    pub max: Option<f64>,
+}
+
+impl Axis {
+    /// A linear axis that takes its ends from the data.
+    #[must_use]
+    pub fn linear(label: &str, unit: Unit) -> Self {
+        let label = label.to_owned();
+        Self {
+            label,
+            unit,
+            ..Self::default()
+        }
+    }
+
+    /// A logarithmic axis that takes its ends from the data.
+    #[must_use]
+    pub fn log(label: &str, unit: Unit) -> Self {
+        Self {
+            scale: Scale::Log,
+            ..Self::linear(label, unit)
+        }
+    }
+
+    /// An axis of percentiles, from 0 on, in nines.
+    #[must_use]
+    pub fn nines(label: &str) -> Self {
+        Self {
+            scale: Scale::Nines,
+            ..Self::linear(label, Unit::Percent)
+        }
+    }
+
+    /// The same axis from a value on.
+    #[must_use]
+    pub fn from(self, min: f64) -> Self {
+        let min = Some(min);
+        Self { min, ..self }
+    }
+
+    /// The same axis up to a value.
+    #[must_use]
+    pub fn to(self, max: f64) -> Self {
+        let max = Some(max);
+        Self { max, ..self }
+    }
+}
+
+/// How the values of an axis are spread over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly.
+    #[default]
+    Linear,
+    /// By their logarithms. Zero and negative values are left out.
+    Log,
+    /// Parts of 1 by how many nines they have: 0.9, 0.99 and 0.999 are equally far apart. What is not in [0, 1) is left
+    /// out; the largest value of a sample has no place here.
+    Nines,
+}
+
+impl Scale {
+    /// Where a value is on the scale's even measure; `None` if it has no place there.
+    pub(super) fn even(self, value: f64) -> Option<f64> {
+        let even = match self {
+            Self::Linear => value,
+            Self::Log if value >= POSITIVE_MIN => value.log10(),
+            Self::Nines if (0.0..1.0).contains(&value) => -(1.0 - value).log10(),
+            Self::Log | Self::Nines => return None,
+        };
+        (value.abs() <= MAGNITUDE_MAX).then_some(even)
+    }
+
+    fn value(self, even: f64) -> f64 {
+        match self {
+            Self::Linear => even,
+            Self::Log => 10_f64.powf(even),
+            Self::Nines => 1.0 - 10_f64.powf(-even),
+        }
+    }
+}
+
+/// What the ends of an axis do that come from data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// They are the data's, unless a tick is close by.
+    Tight,
+    /// They are the next ticks.
+    Round,
+}
+
+/// An axis with its ends and ticks. Positions are from 0, where it begins, to 1, where it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Ruler {
+    scale: Scale,
+    low: f64,
+    high: f64,
+    /// What has a label.
+    ticks: Vec<Tick>,
+    /// What has none.
+    minors: Vec<f64>,
+}
+
+#[derive(Clone, Debug)]
+struct Tick {
+    value: f64,
+    label: String,
+}
+
+impl Ruler {
+    /// An axis for these values, with as many labels as there is room for. Bounds that are not on the scale, or not in
+    /// order, are ignored.
+    pub fn new(axis: &Axis, ends: Ends, values: &[f64], room: Room) -> Self {
+        let span = Span::new(axis, ends, values);
+        let mut rulers = candidates(&span, room).map(|steps| span.ruler(axis.unit, steps, room));
+        let coarsest = rulers.next().expect("there is a candidate");
+        // From the coarsest on, until one is too fine.
+        rulers
+            .take_while(|ruler| ruler.fits(room))
+            .last()
+            .unwrap_or(coarsest)
+    }
+
+    /// Where a value is, below 0 or above 1 if beyond an end; `None` if it has no place on this scale.
+    pub fn position(&self, value: f64) -> Option<f64> {
+        let even = self.scale.even(value)?;
+        Some((even - self.low) / (self.high - self.low))
+    }
+
+    /// The value that is at a position.
+    pub fn value(&self, position: f64) -> f64 {
+        self.scale
+            .value(self.low + position * (self.high - self.low))
+    }
+
+    /// The labels of its ticks.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.ticks.iter().map(|tick| tick.label.as_str())
+    }
+}
+
+/// The room for an axis, in pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// From left to right: labels stand beside each other.
+    Across(f64),
+    /// From below: labels stand above each other.
+    Up(f64),
+}
+
+impl Room {
+    fn length(self) -> f64 {
+        match self {
+            Self::Across(length) | Self::Up(length) => length,
+        }
+    }
+
+    /// What lies between the middles of two neighbouring labels at least.
+    fn apart(self, one: &str, other: &str) -> f64 {
+        match self {
+            Self::Across(_) => (text_width(one) + text_width(other)) / 2.0 + LABEL_GAP,
+            Self::Up(_) => LABEL_HEIGHT,
+        }
+    }
+}
+
+/// The least gap between labels beside each other, in pixels.
+pub(super) const LABEL_GAP: f64 = 10.0;
+
+/// The least distance of labels above each other, in pixels.
+const LABEL_HEIGHT: f64 = 36.0;
+
+/// How near the end of the data the next tick is, as a part of the axis, for the axis to go there.
+const NEAR: f64 = 0.07;
+
+/// What is less than this part of a value is its rounding.
+const RESOLUTION: f64 = 1e-9;
+
+/// What an axis is to show, on the even measure.
+struct Span {
+    scale: Scale,
+    ends: Ends,
+    low: f64,
+    high: f64,
+    low_is_fixed: bool,
+    high_is_fixed: bool,
+}
+
+impl Span {
+    fn new(axis: &Axis, ends: Ends, values: &[f64]) -> Self {
+        let scale = axis.scale;
+        let even = values.iter().filter_map(|value| scale.even(*value));
+        let (least, most) = even.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), even| {
+            (least.min(even), most.max(even))
+        });
+        let bound = |bound: Option<f64>| bound.and_then(|value| scale.even(value));
+        let (low, high) = match (bound(axis.min), bound(axis.max)) {
+            (Some(low), Some(high)) if low >= high => (None, None),
+            bounds => bounds,
+        };
+        let start = if scale == Scale::Log {
+            least
+        } else {
+            least.min(0.0)
+        };
+        let (from, to) = (low.unwrap_or(start), high.unwrap_or(most));
+        let (from, to) = widened(scale, from, to, low.is_some(), high.is_some());
+        Self {
+            scale,
+            ends,
+            low: from,
+            high: to,
+            low_is_fixed: low.is_some(),
+            high_is_fixed: high.is_some(),
+        }
+    }
+
+    fn ruler(&self, unit: Unit, steps: Steps, room: Room) -> Ruler {
+        let (mut low, mut high) = (self.low, self.high);
+        if !self.low_is_fixed && (self.ends == Ends::Round || self.scale == Scale::Log) {
+            low = steps.below(low);
+        }
+        if !self.high_is_fixed {
+            let round = steps.above(high);
+            let is_near = round - high <= NEAR * (high - low);
+            if is_near || self.ends == Ends::Round {
+                high = round;
+            }
+        }
+        let mut ruler = Ruler {
+            scale: self.scale,
+            low,
+            high,
+            ticks: Vec::new(),
+            minors: Vec::new(),
+        };
+        ruler.mark(unit, steps, room);
+        ruler
+    }
+}
+
+/// The ends of an axis, also where there is no data, or only one value, or none between the bounds.
+fn widened(
+    scale: Scale,
+    low: f64,
+    high: f64,
+    low_is_fixed: bool,
+    high_is_fixed: bool,
+) -> (f64, f64) {
+    let has_data = low.is_finite() && high.is_finite();
+    if has_data && high - low > RESOLUTION * low.abs().max(high.abs()) {
+        return (low, high);
+    }
+    let length = match scale {
+        Scale::Linear if has_data => low.abs().max(high.abs()).max(1.0),
+        Scale::Linear => 1.0,
+        Scale::Log if has_data && !low_is_fixed && !high_is_fixed => return (low - 0.5, low + 0.5),
+        Scale::Log | Scale::Nines => 2.0,
+    };
+    match (low_is_fixed || high == f64::NEG_INFINITY, high_is_fixed) {
+        (_, true) => (high - length, high),
+        (true, false) if low.is_finite() => (low, low + length),
+        (true, false) => (0.0, length),
+        (false, false) => (low, low + length),
+    }
+}
+
+/// How far the labelled ticks of an axis are from each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Steps {
+    /// So much, on a linear axis.
+    Even(f64),
+    /// At 1, 2 and 5 of each power of ten.
+    OneTwoFive,
+    /// So many powers of ten, or nines.
+    Decades(f64),
+    /// At each nine and at the median, which is between 0 % and 90 %.
+    Nines,
+}
+
+/// Steps from coarse to fine.
+fn candidates(span: &Span, room: Room) -> impl Iterator<Item = Steps> + use<> {
+    let length = span.high - span.low;
+    let coarsest = length.log10().ceil() as i32;
+    let powers = (0..4).map(move |less| 10_f64.powi(coarsest - less));
+    let parts = powers.flat_map(|power| [power, 0.5 * power, 0.2 * power]);
+    let finest = length / room.length();
+    let decades = [100.0, 50.0, 20.0, 10.0, 5.0, 4.0, 3.0, 2.0, 1.0];
+    let decades = decades
+        .into_iter()
+        .filter(move |step| *step <= length.max(1.0));
+    let steps: Vec<Steps> = match span.scale {
+        Scale::Linear => parts
+            .filter(|step| *step > finest)
+            .map(Steps::Even)
+            .collect(),
+        Scale::Log => decades
+            .map(Steps::Decades)
+            .chain([Steps::OneTwoFive])
+            .collect(),
+        Scale::Nines => decades.map(Steps::Decades).chain([Steps::Nines]).collect(),
+    };
+    steps.into_iter()
+}
+
+impl Steps {
+    fn below(self, even: f64) -> f64 {
+        match self {
+            Self::Even(step) => (even / step + RESOLUTION).floor() * step,
+            _ => {
+                let whole = (even + RESOLUTION).floor();
+                let parts = ONE_TWO_FIVE.map(|part| whole + part).into_iter();
+                parts
+                    .rev()
+                    .find(|at| *at <= even + RESOLUTION)
+                    .unwrap_or(whole)
+            }
+        }
+    }
+
+    fn above(self, even: f64) -> f64 {
+        match self {
+            Self::Even(step) => (even / step - RESOLUTION).ceil() * step,
+            _ => {
+                let whole = (even - RESOLUTION).floor();
+                let mut parts = ONE_TWO_FIVE.map(|part| whole + part).into_iter();
+                parts
+                    .find(|at| *at >= even - RESOLUTION)
+                    .unwrap_or(whole + 1.0)
+            }
+        }
+    }
+}
+
+/// The logarithms of 1, 2 and 5.
+const ONE_TWO_FIVE: [f64; 3] = [0.0, LOG10_2, 1.0 - LOG10_2];
+
+impl Ruler {
+    /// Whether no label is too near to the next.
+    fn fits(&self, room: Room) -> bool {
+        let position = |tick: &Tick| self.position(tick.value).unwrap_or(0.0);
+        self.ticks.windows(2).all(|pair| {
+            let distance = (position(&pair[1]) - position(&pair[0])) * room.length();
+            distance >= room.apart(&pair[0].label, &pair[1].label)
+        })
+    }
+
+    /// Sets the ticks.
+    fn mark(&mut self, unit: Unit, steps: Steps, room: Room) {
+        let (mut labelled, mut minors) = (Vec::new(), Vec::new());
+        match steps {
+            Steps::Even(step) => {
+                let first = (self.low / step - RESOLUTION).ceil();
+                let count = ((self.high / step + RESOLUTION).floor() - first + 1.0).max(0.0);
+                let count = (count as usize).min(TICKS_MAX);
+                // The sum with 0 makes −0 to 0.
+                labelled.extend((0..count).map(|at| (first + at as f64) * step + 0.0));
+            }
+            Steps::OneTwoFive => {
+                let decades = self.decades(1.0);
+                labelled.extend(decades.flat_map(|decade| ONE_TWO_FIVE.map(|part| decade + part)));
+                minors.extend(self.within_decades());
+            }
+            Steps::Nines => {
+                labelled.extend(self.decades(1.0));
+                labelled.push(LOG10_2);
+            }
+            Steps::Decades(step) => {
+                labelled.extend(self.decades(step));
+                match step > 1.0 || self.scale == Scale::Nines {
+                    true => minors.extend(self.decades(1.0)),
+                    false => minors.extend(self.within_decades()),
+                }
+            }
+        }
+        labelled.retain(|even| self.contains(*even));
+        labelled.sort_by(f64::total_cmp);
+        let largest = labelled
+            .iter()
+            .fold(0.0_f64, |most, even| most.max(even.abs()));
+        let tick = |even: f64| Tick {
+            value: self.scale.value(even),
+            label: match steps {
+                Steps::Even(step) => unit.tick(even, step, largest),
+                _ => unit.text(exact(self.scale, even)),
+            },
+        };
+        let mut ticks: Vec<Tick> = labelled.iter().copied().map(tick).collect();
+        if self.scale == Scale::Log {
+            self.label_ends(&mut ticks, [tick(self.low), tick(self.high)], room);
+        }
+        minors.retain(|even| self.contains(*even) && !labelled.contains(even));
+        self.minors = minors
+            .into_iter()
+            .map(|even| self.scale.value(even))
+            .collect();
+        self.ticks = ticks;
+    }
+
+    /// Adds ticks at the ends, which need not be powers of ten, where there is room for their labels.
+    fn label_ends(&self, ticks: &mut Vec<Tick>, [low, high]: [Tick; 2], room: Room) {
+        let distance = |one: &Tick, other: &Tick| {
+            let (one, other) = (self.position(one.value), self.position(other.value));
+            (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() * room.length()
+        };
+        let is_free = |tick: &Tick, next: Option<&Tick>| {
+            next.is_none_or(|next| distance(tick, next) >= room.apart(&tick.label, &next.label))
+        };
+        if is_free(&low, ticks.first()) {
+            ticks.insert(0, low);
+        }
+        if is_free(&high, ticks.last()) {
+            ticks.push(high);
+        }
+    }
+
+    fn contains(&self, even: f64) -> bool {
+        let slack = RESOLUTION * self.low.abs().max(self.high.abs()).max(1e-6);
+        self.low - slack <= even && even <= self.high + slack
+    }
+
+    fn decades(&self, step: f64) -> impl Iterator<Item = f64> + use<> {
+        let first = (self.low / step).floor() * step;
+        let count = ((self.high - first) / step + RESOLUTION).floor() + 1.0;
+        (0..(count as usize).min(TICKS_MAX)).map(move |at| first + at as f64 * step)
+    }
+
+    /// 2 to 9 times each power of ten, where there are few of those.
+    fn within_decades(&self) -> impl Iterator<Item = f64> + use<> {
+        let decades = self.decades(1.0).take(TICKS_MAX / 8);
+        decades.flat_map(|decade| (2..10_u8).map(move |part| decade + f64::from(part).log10()))
+    }
+}
+
+/// A tick's value without what the logarithm's rounding left.
+fn exact(scale: Scale, even: f64) -> f64 {
+    let value = scale.value(even);
+    match scale {
+        Scale::Linear => value,
+        Scale::Log => format!("{value:.5e}").parse().unwrap_or(value),
+        Scale::Nines => (1.0 - value).mul_add(-1.0, 1.0),
+    }
+}
+
+impl Ranged for Ruler {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    /// What has no place is at the beginning; nobody asks for it.
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let position = self.position(*value).unwrap_or(0.0).clamp(-1.0, 2.0);
+        let (from, to) = (f64::from(limit.0), f64::from(limit.1));
+        (from + position * (to - from)).round() as i32
+    }
+
+    /// The ticks, whatever number is asked for: they were chosen for the room that there is.
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match hint.weight().allow_light_points() {
+            true => self.minors.clone(),
+            false => self.ticks.iter().map(|tick| tick.value).collect(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.value(0.0)..self.value(1.0)
+    }
+}
+
+impl ValueFormatter<f64> for Ruler {
+    fn format_ext(&self, value: &f64) -> String {
+        let tick = self.ticks.iter().find(|tick| tick.value == *value);
+        tick.map_or_else(String::new, |tick| tick.label.clone())
+    }
+}
