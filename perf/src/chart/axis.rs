@@ -138,7 +138,7 @@ impl Ruler {
     /// order, are ignored.
     pub fn new(axis: &Axis, ends: Ends, values: &[f64], room: Room) -> Self {
         let span = Span::new(axis, ends, values);
-        let mut rulers = candidates(&span, room).map(|steps| span.ruler(axis.unit, steps, room));
+        let mut rulers = candidates(&span).map(|steps| span.ruler(axis.unit, steps, room));
         let coarsest = rulers.next().expect("there is a candidate");
         // From the coarsest on, until one is too fine.
         rulers
@@ -192,6 +192,9 @@ impl Room {
 
 /// The least gap between labels beside each other, in pixels.
 pub(super) const LABEL_GAP: f64 = 10.0;
+
+/// More steps on a linear axis are not read.
+const STEPS_MAX: f64 = 11.0;
 
 /// The least distance of labels above each other, in pixels.
 const LABEL_HEIGHT: f64 = 36.0;
@@ -274,7 +277,12 @@ fn widened(
     high_is_fixed: bool,
 ) -> (f64, f64) {
     let has_data = low.is_finite() && high.is_finite();
-    if has_data && high - low > RESOLUTION * low.abs().max(high.abs()) {
+    let least = match scale {
+        Scale::Linear => 0.0,
+        // Of a power of ten, or a nine.
+        Scale::Log | Scale::Nines => 1.0,
+    };
+    if has_data && high - low > RESOLUTION * low.abs().max(high.abs()).max(least) {
         return (low, high);
     }
     let length = match scale {
@@ -305,12 +313,12 @@ enum Steps {
 }
 
 /// Steps from coarse to fine.
-fn candidates(span: &Span, room: Room) -> impl Iterator<Item = Steps> + use<> {
+fn candidates(span: &Span) -> impl Iterator<Item = Steps> + use<> {
     let length = span.high - span.low;
     let coarsest = length.log10().ceil() as i32;
     let powers = (0..4).map(move |less| 10_f64.powi(coarsest - less));
     let parts = powers.flat_map(|power| [power, 0.5 * power, 0.2 * power]);
-    let finest = length / room.length();
+    let finest = length / STEPS_MAX;
     let decades = [100.0, 50.0, 20.0, 10.0, 5.0, 4.0, 3.0, 2.0, 1.0];
     let decades = decades
         .into_iter()
@@ -496,5 +504,243 @@ impl ValueFormatter<f64> for Ruler {
     fn format_ext(&self, value: &f64) -> String {
         let tick = self.ticks.iter().find(|tick| tick.value == *value);
         tick.map_or_else(String::new, |tick| tick.label.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The labels of an axis, apart by two blanks, with its ends.
+    fn labels(axis: &Axis, ends: Ends, values: &[f64], room: Room) -> String {
+        let ruler = Ruler::new(axis, ends, values, room);
+        let labels: Vec<_> = ruler
+            .labels()
+            .map(|label| label.replace('\u{a0}', " "))
+            .collect();
+        let shown = |position| axis.unit.text(ruler.value(position)).replace('\u{a0}', " ");
+        format!("{} [{} to {}]", labels.join("  "), shown(0.0), shown(1.0))
+    }
+
+    #[test]
+    fn ticks_are_where_people_look_for_them() {
+        use Ends::{Round, Tight};
+        use Unit::{Nanoseconds, One, Percent};
+        let (across, up) = (Room::Across(700.0), Room::Up(340.0));
+        let linear = |unit| Axis::linear("", unit);
+        let log = |unit| Axis::log("", unit);
+        let nines = Axis::nines("");
+        let rows: [(Axis, Ends, &[f64], Room, &str); 21] = [
+            (
+                linear(Percent),
+                Tight,
+                &[0.1, 0.9],
+                across,
+                "0 %  10 %  20 %  30 %  40 %  50 %  60 %  70 %  80 %  90 % [0 % to 90 %]",
+            ),
+            (
+                linear(Percent),
+                Tight,
+                &[0.1, 0.95],
+                Room::Across(240.0),
+                "0 %  20 %  40 %  60 %  80 %  100 % [0 % to 100 %]",
+            ),
+            (
+                linear(Percent),
+                Tight,
+                &[0.1, 0.9],
+                Room::Across(40.0),
+                "0 % [0 % to 90 %]",
+            ),
+            (
+                linear(Nanoseconds),
+                Round,
+                &[0.0, 1.7e6],
+                up,
+                "0  0.2 ms  0.4 ms  0.6 ms  0.8 ms  1 ms  1.2 ms  1.4 ms  1.6 ms  1.8 ms [0 ns to 1.8 ms]",
+            ),
+            (
+                linear(Nanoseconds),
+                Tight,
+                &[0.0, 31e9],
+                across,
+                "0  5 s  10 s  15 s  20 s  25 s  30 s [0 ns to 31 s]",
+            ),
+            (
+                linear(One),
+                Round,
+                &[-3.0, 3.0],
+                up,
+                "−3  −2  −1  0  1  2  3 [−3 to 3]",
+            ),
+            (
+                linear(One).from(10.0).to(20.0),
+                Round,
+                &[1.0, 100.0],
+                up,
+                "10  12  14  16  18  20 [10 to 20]",
+            ),
+            // Neither bound can be: one is not finite, the others are in the wrong order.
+            (
+                linear(One).to(f64::NAN),
+                Round,
+                &[0.0, 1.0],
+                Room::Up(100.0),
+                "0  0.5  1 [0 to 1]",
+            ),
+            (
+                linear(One).from(2.0).to(1.0),
+                Round,
+                &[0.0, 1.0],
+                Room::Up(100.0),
+                "0  0.5  1 [0 to 1]",
+            ),
+            (
+                linear(One),
+                Round,
+                &[],
+                Room::Up(100.0),
+                "0  0.5  1 [0 to 1]",
+            ),
+            (
+                linear(One),
+                Round,
+                &[0.0],
+                Room::Up(100.0),
+                "0  0.5  1 [0 to 1]",
+            ),
+            (
+                linear(One),
+                Round,
+                &[1e99, 1e101, f64::INFINITY],
+                Room::Up(100.0),
+                "0  5e86 T  1e87 T [0 to 1e87 T]",
+            ),
+            (
+                log(One).from(1.0).to(1000.0),
+                Round,
+                &[0.0, 3.0, 1e9],
+                up,
+                "1  10  100  1,000 [1 to 1,000]",
+            ),
+            (
+                log(One).to(500.0),
+                Round,
+                &[1.3],
+                Room::Up(210.0),
+                "1  10  100  500 [1 to 500]",
+            ),
+            (
+                log(Nanoseconds),
+                Round,
+                &[27e3, 390e3],
+                up,
+                "20 µs  50 µs  100 µs  200 µs  500 µs [20 µs to 500 µs]",
+            ),
+            (
+                log(Nanoseconds),
+                Tight,
+                &[20e3, 5e6],
+                Room::Across(350.0),
+                "20 µs  100 µs  1 ms  5 ms [20 µs to 5 ms]",
+            ),
+            (
+                log(One),
+                Round,
+                &[1e-20, 1e20],
+                Room::Up(100.0),
+                "1e−20  1  100,000,000 T [1e−20 to 100,000,000 T]",
+            ),
+            (
+                log(One),
+                Round,
+                &[0.0, -1.0],
+                Room::Up(100.0),
+                "1  10  100 [1 to 100]",
+            ),
+            (
+                log(One),
+                Round,
+                &[42.0],
+                up,
+                "10  20  50  100  200 [10 to 200]",
+            ),
+            (
+                nines.clone(),
+                Tight,
+                &[0.0, 0.9999],
+                across,
+                "0 %  50 %  90 %  99 %  99.9 %  99.99 % [0 % to 99.99 %]",
+            ),
+            (
+                nines.from(0.9),
+                Tight,
+                &[0.5, 0.999_999, 1.0],
+                Room::Across(220.0),
+                "99 %  99.99 %  99.9999 % [90 % to 99.9999 %]",
+            ),
+        ];
+        for (axis, ends, values, room, expected) in rows {
+            assert_eq!(labels(&axis, ends, values, room), expected, "{axis:?}");
+        }
+    }
+
+    #[test]
+    fn labels_never_meet() {
+        let mut state = 7_u64;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as f64 / f64::from(1_u32 << 31)
+        };
+        for round in 0..3_000 {
+            let unit = [Unit::One, Unit::Percent, Unit::Nanoseconds][round % 3];
+            let axis = [Axis::linear("", unit), Axis::log("", unit), Axis::nines("")]
+                [round / 3 % 3]
+                .clone();
+            let values = [0; 3].map(|_| 10_f64.powf(60.0 * random() - 30.0) * (random() - 0.2));
+            let length = 30.0 + 700.0 * random();
+            let room = [Room::Across(length), Room::Up(length)][round / 9 % 2];
+            let ends = [Ends::Round, Ends::Tight][round / 18 % 2];
+            let ruler = Ruler::new(&axis, ends, &values, room);
+            assert!(
+                ruler.fits(room) || ruler.ticks.len() <= 3,
+                "{values:?}: {ruler:?}"
+            );
+            assert!(ruler.low < ruler.high, "{values:?}: {ruler:?}");
+            for value in values
+                .iter()
+                .filter(|value| axis.scale.even(**value).is_some())
+            {
+                let position = ruler.position(*value).unwrap();
+                assert!(
+                    (-1e-6..=1.0 + 1e-6).contains(&position),
+                    "{value}: {ruler:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn positions_and_values_are_each_others_inverse() {
+        let axes = [
+            Axis::linear("", Unit::One),
+            Axis::log("", Unit::One),
+            Axis::nines(""),
+        ];
+        for axis in axes {
+            let ruler = Ruler::new(&axis, Ends::Round, &[0.5, 0.99], Room::Up(100.0));
+            for value in [0.5, 0.7, 0.9, 0.99] {
+                let back = ruler.value(ruler.position(value).unwrap());
+                assert!(
+                    (back / value - 1.0).abs() < 1e-12,
+                    "{axis:?} {value} {back}"
+                );
+            }
+            for value in [f64::NAN, f64::INFINITY, 1e101] {
+                assert_eq!(ruler.position(value), None, "{axis:?}");
+            }
+        }
     }
 }

@@ -116,14 +116,15 @@ impl Canvas {
         };
     }
 
-    /// The whole, which scales with its surroundings. The title and the description are for those who do not see it.
+    /// The whole, which scales with its surroundings where it has some. The title and the description are for those who do not see it.
     pub fn svg(self, title: &str, description: &str) -> String {
         let (width, height) = (fine(self.width), fine(self.height));
         let (title, description) = (escape(title), escape(description));
         let layers = self.layers;
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" viewBox=\"0 0 {width} {height}\" \
-             stroke-linejoin=\"round\">\n<title>{title}</title>\n<desc>{description}</desc>\n{layers}</svg>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" width=\"{}\" height=\"{}\" \
+             viewBox=\"0 0 {width} {height}\" stroke-linejoin=\"round\">\n<title>{title}</title>\n<desc>{description}</desc>\n{layers}</svg>\n",
+            self.width, self.height
         )
     }
 }

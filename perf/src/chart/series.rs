@@ -74,9 +74,11 @@ impl Plot<'_> {
         let style = stroke(self.looks.of(&series.name).colour, BAR);
         canvas.layer(Group::default(), |area| {
             for (x, low, high) in series.points.iter().filter_map(|point| self.span(point)) {
-                let (low, high) = (frame.pixels((x, low)), frame.pixels((x, high)));
-                line(area, &[low, high], style)?;
-                for (x, y) in [low, high] {
+                let ends = [low, high].map(|height| frame.pixels((x, height)));
+                line(area, &ends, style)?;
+                // An interval that goes on beyond the panel has no end there.
+                let seen = [low > 0.0, high < 1.0];
+                for ((x, y), _) in ends.into_iter().zip(seen).filter(|(_, seen)| *seen) {
                     line(area, &[(x - BAR_END, y), (x + BAR_END, y)], style)?;
                 }
             }
@@ -154,28 +156,29 @@ impl Plot<'_> {
     }
 
     fn exits(&self, canvas: &mut Canvas, panel: &Panel, traces: &[Trace], frame: &Frame) {
-        let mut taken: Vec<(f64, bool)> = Vec::new();
+        let mut taken: Vec<(Pixels, &str)> = Vec::new();
         for (series, trace) in panel.series.iter().zip(traces) {
             let colour = self.looks.of(&series.name).colour;
-            let title = format!(
-                "{}, {}: goes on beyond the axis",
-                series.name,
-                series.origin.word()
-            );
-            let group = Group::titled(&title);
+            let origin = series.origin.word();
+            let title = format!("{}, {origin}: goes on beyond the axis", series.name);
             for exit in &trace.exits {
                 let edge = if exit.up { 1.0 } else { 0.0 };
                 let (mut x, y) = frame.pixels((exit.x, edge));
-                // Those that would hide each other stand in a row.
-                let is_near = |x: f64| {
-                    let mut others = taken.iter().filter(|(_, up)| *up == exit.up);
-                    others.any(|(other, _)| (other - x).abs() < ARROWS_APART)
+                let near = |x: f64| {
+                    let mut taken = taken.iter();
+                    let is_near = |at: &Pixels| at.1 == y && (at.0 - x).abs() < ARROWS_APART;
+                    taken.find(|(at, _)| is_near(at)).map(|(_, name)| *name)
                 };
-                while is_near(x) {
+                // Those that would hide each other stand in a row, unless they say the same.
+                while near(x).is_some_and(|name| name != series.name) {
                     x += ARROWS_APART / 2.0;
                 }
-                taken.push((x, exit.up));
-                canvas.layer(group, |area| arrow(area, (x, y), colour, exit.up));
+                if near(x).is_none() {
+                    canvas.layer(Group::titled(&title), |area| {
+                        arrow(area, (x, y), colour, exit.up)
+                    });
+                    taken.push(((x, y), &series.name));
+                }
             }
         }
     }
