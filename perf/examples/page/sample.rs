@@ -37,6 +37,19 @@ pub fn page() -> Page {
     }
 }
 
+/// Its charts.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the tests"))]
+pub fn charts() -> Vec<Chart> {
+    let sections = page().sections.into_iter();
+    let blocks = sections.flat_map(|section| section.blocks);
+    blocks
+        .filter_map(|block| match block {
+            Block::Figure(figure) => Some(figure.chart),
+            _ => None,
+        })
+        .collect()
+}
+
 /// The same numbers every time, between −1 and 1.
 struct Noise(u64);
 

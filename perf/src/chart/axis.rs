@@ -276,26 +276,28 @@ fn widened(
     low_is_fixed: bool,
     high_is_fixed: bool,
 ) -> (f64, f64) {
-    let has_data = low.is_finite() && high.is_finite();
-    let least = match scale {
-        Scale::Linear => 0.0,
+    let length_min = match scale {
+        Scale::Linear => POSITIVE_MIN,
         // Of a power of ten, or a nine.
-        Scale::Log | Scale::Nines => 1.0,
+        Scale::Log | Scale::Nines => RESOLUTION,
     };
-    if has_data && high - low > RESOLUTION * low.abs().max(high.abs()).max(least) {
+    let has_data = low.is_finite() && high.is_finite();
+    let magnitude = low.abs().max(high.abs());
+    if has_data && high - low > length_min.max(RESOLUTION * magnitude) {
         return (low, high);
     }
+    if has_data && scale == Scale::Log && !low_is_fixed && !high_is_fixed {
+        return (low - 0.5, low + 0.5);
+    }
+    let start = if low.is_finite() { low } else { 0.0 };
+    let anchor = if high_is_fixed { high } else { start };
     let length = match scale {
-        Scale::Linear if has_data => low.abs().max(high.abs()).max(1.0),
-        Scale::Linear => 1.0,
-        Scale::Log if has_data && !low_is_fixed && !high_is_fixed => return (low - 0.5, low + 0.5),
+        Scale::Linear => anchor.abs().max(1.0),
         Scale::Log | Scale::Nines => 2.0,
     };
-    match (low_is_fixed || high == f64::NEG_INFINITY, high_is_fixed) {
-        (_, true) => (high - length, high),
-        (true, false) if low.is_finite() => (low, low + length),
-        (true, false) => (0.0, length),
-        (false, false) => (low, low + length),
+    match high_is_fixed {
+        true => (high - length, high),
+        false => (start, start + length),
     }
 }
 
@@ -740,6 +742,48 @@ mod tests {
             }
             for value in [f64::NAN, f64::INFINITY, 1e101] {
                 assert_eq!(ruler.position(value), None, "{axis:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_has_a_length_whatever_it_is_given() {
+        let numbers = [
+            0.0,
+            -0.0,
+            1.0,
+            0.5,
+            -1.0,
+            0.999_999_999,
+            5e-324,
+            f64::EPSILON,
+            1e99,
+            1e300,
+            f64::MIN,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+        ];
+        let numbers = || numbers.map(Some).into_iter().chain([None]);
+        for scale in [Scale::Linear, Scale::Log, Scale::Nines] {
+            for (min, max) in numbers().flat_map(|min| numbers().map(move |max| (min, max))) {
+                for (one, other) in
+                    numbers().flat_map(|one| numbers().map(move |other| (one, other)))
+                {
+                    let axis = Axis {
+                        scale,
+                        min,
+                        max,
+                        ..Axis::default()
+                    };
+                    let values: Vec<f64> = one.into_iter().chain(other).collect();
+                    let ruler = Ruler::new(&axis, Ends::Round, &values, Room::Up(100.0));
+                    let length = ruler.high - ruler.low;
+                    assert!(
+                        length > 0.0 && length.is_finite(),
+                        "{axis:?} {values:?}: {ruler:?}"
+                    );
+                }
             }
         }
     }

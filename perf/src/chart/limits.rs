@@ -4,7 +4,8 @@
 /// that anybody measured, and its sums and differences stay finite.)
 pub(super) const MAGNITUDE_MAX: f64 = 1e100;
 
-/// The smallest positive number on a logarithmic axis; what is smaller is left out as zero is.
+/// The smallest positive number on a logarithmic axis; what is smaller is left out as zero is. A linear axis is longer, so
+/// that its steps are not zero.
 pub(super) const POSITIVE_MIN: f64 = 1e-100;
 
 /// How many ticks an axis has at most, labelled or not.

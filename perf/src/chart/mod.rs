@@ -2,17 +2,17 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | [`axis`] | where values are, and ticks that people read |
-//! | [`unit`] | numbers that people read |
-//! | [`colours`] | what tells series apart, on light and on dark ground |
-//! | [`lines`] | lines over numbers, percentiles or time, one panel or several |
-//! | [`series`] | … what is drawn of each
-//! | [`trace`] | … what of a line is within its panel, and where it leaves |
-//! | [`bars`] | what wholes consist of |
-//! | [`legend`] | what the strokes and colours mean |
-//! | [`words`] | what is not drawn but told
-//! | [`canvas`] | what plotters draws on |
-//! | [`limits`] | how much is drawn |
+//! | `axis` | where values are, and ticks that people read |
+//! | `unit` | numbers that people read |
+//! | `colours` | what tells series apart, on light and on dark ground |
+//! | `lines` | lines over numbers, percentiles or time, one panel or several |
+//! | `series` | … what is drawn of each |
+//! | `trace` | … what of it is within its panel, and where it leaves |
+//! | `bars` | what wholes consist of |
+//! | `legend` | what strokes, marks and colours mean |
+//! | `words` | what is not drawn but told |
+//! | `canvas` | what plotters draws on |
+//! | `limits` | how much is drawn |
 //!
 //! The same chart gives the same bytes. A number that cannot be drawn (not finite, or not on its axis' scale) is left out,
 //! and a line is broken there; never is anything a panic. A series without points is named with the word "no data". A chart
@@ -20,7 +20,7 @@
 //!
 //! Not here: files, clocks, statistics. Intervals, percentiles and theory are the caller's numbers.
 
-pub mod axis;
+mod axis;
 mod bars;
 mod canvas;
 mod colours;

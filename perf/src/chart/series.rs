@@ -170,7 +170,8 @@ impl Plot<'_> {
                     taken.find(|(at, _)| is_near(at)).map(|(_, name)| *name)
                 };
                 // Those that would hide each other stand in a row, unless they say the same.
-                while near(x).is_some_and(|name| name != series.name) {
+                let right = frame.pixels((1.0, edge)).0;
+                while x < right && near(x).is_some_and(|name| name != series.name) {
                     x += ARROWS_APART / 2.0;
                 }
                 if near(x).is_none() {
