@@ -405,6 +405,110 @@ fn what_goes_beyond_is_told_at_the_edge() {
 }
 
 #[test]
+fn what_would_hide_each_other_stands_apart() {
+    let same = ["a", "b", "c"].map(|name| series(name, Origin::Live, &[(0.0, 10.0), (5.0, 1e5)]));
+    let Chart::Lines(chart) = capped(same.to_vec()) else {
+        unreachable!()
+    };
+    let references = [10.0, 10.1, 10.2].map(|y| Reference {
+        label: format!("SLO {y}"),
+        y,
+    });
+    let references = references.to_vec();
+    let svg = svg(&Chart::Lines(Lines {
+        references,
+        ..chart
+    }));
+    let document = parsed(&svg);
+    let arrows = ["a", "b", "c"].map(|name| {
+        let arrows = titled(&document, &format!("{name}, live: goes on"));
+        coordinates(arrows[0].last_element_child().unwrap()).0[0]
+    });
+    let labels = document.descendants().filter(|node| {
+        let is_text = node.tag_name().name() == "text";
+        is_text && node.text().is_some_and(|text| text.starts_with("\nSLO"))
+    });
+    let labels: Vec<_> = labels.map(|label| coordinates(label).1[0]).collect();
+    assert_eq!(labels.len(), 3);
+    for places in [&arrows[..], &labels] {
+        assert!(
+            places.windows(2).all(|pair| pair[1] - pair[0] >= 100.0),
+            "{places:?}"
+        );
+    }
+    // What says the same needs no second arrow.
+    let same = [Origin::Live, Origin::Simulated]
+        .map(|origin| series("a", origin, &[(0.0, 10.0), (5.0, 1e5)]));
+    let svg = self::svg(&capped(same.to_vec()));
+    assert_eq!(svg.matches(": goes on").count(), 1);
+}
+
+#[test]
+fn intervals_end_at_the_edge() {
+    let ends = |interval, intervals| {
+        let points = [0.2, 0.5, 0.8].map(|x| Point::new(x, 10.0));
+        let mut series = series("fifo", Origin::Live, &[]);
+        series.points = points.to_vec();
+        series.points[1].interval = interval;
+        let Chart::Lines(chart) = capped(vec![series]) else {
+            unreachable!()
+        };
+        let svg = svg(&Chart::Lines(Lines { intervals, ..chart }));
+        let document = parsed(&svg);
+        let is_bar = |node: &Node| node.attribute("stroke-width") == Some("12");
+        let bars = document.descendants().filter(is_bar);
+        let bars: Vec<_> = bars.map(|bar| coordinates(bar).1).collect();
+        let bands = svg.matches("opacity=\"0.16\"").count();
+        (bars, bands)
+    };
+    // The interval, how many lines it is drawn with, and whether it ends at the top and at the bottom of the panel.
+    let infinite = f64::INFINITY;
+    let rows = [
+        (Some((5.0, 20.0)), 3, false, false),
+        (Some((5.0, 2000.0)), 2, true, false),
+        (Some((5.0, infinite)), 2, true, false),
+        (Some((0.0, 20.0)), 2, false, true),
+        (Some((0.5, 20.0)), 2, false, true),
+        (Some((-1.0, 2000.0)), 1, true, true),
+        (Some((2000.0, 3000.0)), 0, false, false),
+        (Some((20.0, 5.0)), 0, false, false),
+        (Some((f64::NAN, 5.0)), 0, false, false),
+        (Some((5.0, f64::NAN)), 0, false, false),
+        (None, 0, false, false),
+    ];
+    let (whole, _) = ends(Some((1.0, 1000.0)), Intervals::Bars);
+    let (bottom, top) = (whole[0][0], whole[0][1]);
+    for (interval, lines, at_top, at_bottom) in rows {
+        let (bars, _) = ends(interval, Intervals::Bars);
+        assert_eq!(bars.len(), lines, "{interval:?}");
+        if let Some(bar) = bars.first() {
+            assert_eq!(
+                (bar[1] == top, bar[0] == bottom),
+                (at_top, at_bottom),
+                "{interval:?}"
+            );
+            assert!(bar[1] >= top && bar[0] <= bottom, "{interval:?}");
+        }
+        // A band needs two points beside each other.
+        assert_eq!(
+            ends(interval, Intervals::Band),
+            (Vec::new(), 0),
+            "{interval:?}"
+        );
+    }
+    let mut two = series("fifo", Origin::Live, &[]);
+    two.points = [0.2, 0.5]
+        .map(|x| Point::new(x, 10.0).within(5.0, 20.0))
+        .to_vec();
+    let Chart::Lines(chart) = capped(vec![two]) else {
+        unreachable!()
+    };
+    let intervals = Intervals::Band;
+    let svg = svg(&Chart::Lines(Lines { intervals, ..chart }));
+    assert_eq!(svg.matches("opacity=\"0.16\"").count(), 1);
+}
+
+#[test]
 fn what_is_empty_says_so() {
     let rows: [(&[(f64, f64)], bool); 4] = [
         (&[], true),
@@ -444,6 +548,16 @@ fn origins_are_told_by_strokes() {
         dashed(&[Theory, Live, Simulated]),
         (2, 2, [true, true, true])
     );
+    for (origin, fill) in [(Live, "#1154CA"), (Simulated, "#FFFFFF")] {
+        let svg = svg(&capped(vec![series("fifo", origin, &points)]));
+        let document = parsed(&svg);
+        let marks = titled(&document, "fifo, ");
+        assert_eq!(marks.len(), 2);
+        for mark in marks {
+            let mut shapes = mark.children().filter(Node::is_element).skip(1);
+            assert_eq!(shapes.next().unwrap().attribute("fill"), Some(fill));
+        }
+    }
 }
 
 #[test]
@@ -496,37 +610,39 @@ fn parts_of_bars_are_as_long_as_their_values() {
         bars: vec![
             Bar {
                 name: "fifo".to_owned(),
-                values: vec![60.0, 20.0],
+                values: vec![61.0, 22.0],
             },
             Bar {
                 name: "odd".to_owned(),
-                values: vec![-5.0, f64::NAN, 40.0],
+                values: vec![-5.0, f64::NAN, 41.0],
             },
         ],
         ..Bars::default()
     };
     let svg = svg(&Chart::Bars(bars));
     let document = parsed(&svg);
-    let width = |title: &str| {
+    // From where to where a part goes.
+    let place = |title: &str| {
         let [group] = titled(&document, title)[..] else {
             panic!("{title}: {svg}");
         };
-        let rectangle = group
-            .children()
-            .find(|node| node.tag_name().name() == "rect")
-            .unwrap();
-        rectangle
-            .attribute("width")
-            .unwrap()
-            .parse::<f64>()
-            .unwrap()
+        let is_rectangle = |node: &Node| node.tag_name().name() == "rect";
+        let (along, _) = coordinates(group.children().find(is_rectangle).unwrap());
+        (along[0], along[1])
     };
-    let unit = width("fifo, run: 20") / 20.0;
-    assert!((width("fifo, queue: 60") / unit - 60.0).abs() < 0.5);
-    // Of a part without a name, too; what has no length is not there.
-    assert!((width("odd, : 40") / unit - 40.0).abs() < 0.5);
+    let (queue, run, odd) = (
+        place("fifo, queue: 61"),
+        place("fifo, run: 22"),
+        place("odd, : 41"),
+    );
+    let unit = (run.1 - queue.0) / 83.0;
+    // The next begins where one ends, but for a pixel between them.
+    for (part, from, to) in [(queue, 0.0, 61.0), (run, 61.0, 83.0), (odd, 0.0, 41.0)] {
+        assert!((part.0 - (queue.0 + from * unit)).abs() < 15.0, "{part:?}");
+        assert!((part.1 - (queue.0 + to * unit)).abs() < 15.0, "{part:?}");
+    }
     assert!(titled(&document, "odd, run").is_empty());
-    for text in ["a 60", "b 20", "80", "40"] {
+    for text in ["a 61", "b 22", "83", "41"] {
         assert!(svg.contains(&format!("\n{text}\n")), "{text}");
     }
 }

@@ -42,6 +42,15 @@ fn check(page: &Page) {
     let viewport =
         elements(&document, "meta").any(|meta| meta.attribute("name") == Some("viewport"));
     assert!(viewport);
+    let policy = elements(&document, "meta").find_map(|meta| {
+        let is_policy = meta.attribute("http-equiv") == Some("Content-Security-Policy");
+        meta.attribute("content").filter(|_| is_policy)
+    });
+    assert!(
+        policy
+            .unwrap()
+            .starts_with("default-src 'none'; style-src 'unsafe-inline'; ")
+    );
     let mut ids: Vec<_> = document
         .descendants()
         .filter_map(|node| node.attribute("id"))
@@ -180,6 +189,28 @@ fn a_name_has_one_look_on_a_page() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), page.names.len());
+}
+
+#[test]
+fn looks_are_given_to_the_names_of_the_page_first() {
+    let first_mark = |names: &[&str]| {
+        let page = Page {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..named("fifo")
+        };
+        let html = page.html();
+        let document = parsed(&html);
+        let groups = elements(&document, "g");
+        let mut marks = groups.filter_map(|group| {
+            let mut inner = group.children().filter(Node::is_element);
+            let is_mark = inner.next()?.text()?.starts_with("fifo, live");
+            let colour = inner.next()?.attribute("fill")?;
+            is_mark.then(|| colour.to_owned())
+        });
+        marks.next().unwrap()
+    };
+    assert_eq!(first_mark(&[]), first_mark(&["fifo", "edf"]));
+    assert_eq!(first_mark(&["edf", "fifo"]), "#DE7618");
 }
 
 #[test]
