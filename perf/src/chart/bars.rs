@@ -11,17 +11,18 @@ use super::canvas::{
 };
 use super::colours::{Colour, FAINT, GRID, INK, MUTED, ON_PART, PARTS};
 use super::legend::{Entry, Legend, Sample};
-use super::limits::NAME_CHARS_MAX;
 use super::lines::{TEXT_ROW, TICK, TICK_LABELS, WIDTH};
 use super::words::of_bars;
 use super::{Bar, Bars};
-use crate::markup::shorten;
 
 /// From one bar to the next, in pixels.
 const ROW: f64 = 30.0;
 
 /// The height of a bar, in pixels.
 const BAR: f64 = 21.0;
+
+/// The width of a bar's name, in pixels.
+const NAME_WIDTH_MAX: f64 = 240.0;
 
 /// Above the bars, in pixels.
 const HEAD: f64 = 6.0;
@@ -58,12 +59,8 @@ impl<'a> Plot<'a> {
         let widest = |texts: &mut dyn Iterator<Item = String>| {
             texts.map(|text| text_width(&text)).fold(0.0, f64::max)
         };
-        let left = widest(
-            &mut chart
-                .bars
-                .iter()
-                .map(|bar| shorten(&bar.name, NAME_CHARS_MAX)),
-        ) + 12.0;
+        let names = chart.bars.iter().map(|bar| &bar.name);
+        let left = widest(&mut names.map(|name| fitting(name, NAME_WIDTH_MAX))) + 12.0;
         let sums: Vec<f64> = chart.bars.iter().map(sum).collect();
         let room = widest(&mut sums.iter().map(|sum| chart.unit.text(*sum))) + 12.0;
         let right = WIDTH - room;
@@ -105,7 +102,7 @@ impl<'a> Plot<'a> {
     }
 
     fn bar(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) {
-        let name = shorten(&bar.name, NAME_CHARS_MAX);
+        let name = fitting(&bar.name, NAME_WIDTH_MAX);
         let font = Font::new(INK, Anchor::End);
         let point = (self.left - 7.0, middle);
         canvas.layer(Group::titled(&bar.name), |area| {

@@ -11,8 +11,8 @@ pub(super) const POSITIVE_MIN: f64 = 1e-100;
 /// How many ticks an axis has at most, labelled or not.
 pub(super) const TICKS_MAX: usize = 200;
 
-/// The length of a name in a legend, beside an axis or above a panel, in characters. It is whole in the title that shows
-/// where it is pointed at, and in tables.
+/// The length of a name in a legend, in characters. It is whole in titles, which are shown where something is pointed at,
+/// and in tables.
 pub(super) const NAME_CHARS_MAX: usize = 44;
 
 /// The length of a reference's label, in characters: it takes from the width of the panels.

@@ -50,6 +50,9 @@ const GAP_MIN: f64 = 22.0;
 /// Right of the panels at least.
 const RIGHT_MIN: f64 = 20.0;
 
+/// Unlike those of any origin.
+const REFERENCE_DASHES: [f64; 4] = [11.0, 3.0, 2.0, 3.0];
+
 /// The chart as SVG.
 pub(super) fn svg(chart: &Lines, looks: &Looks) -> String {
     if chart.panels.is_empty() {
@@ -92,14 +95,10 @@ impl<'a> Plot<'a> {
             let room = Room::Across(grid.panel_width());
             Ruler::new(&chart.x, Ends::Tight, &xs, room)
         };
-        let mut x = across(&grid);
-        // The last label below a panel and the first one below the next must not meet.
-        let ends = x.labels().next().into_iter().chain(x.labels().last());
-        let ends = ends.map(text_width).sum::<f64>() / 2.0;
-        if grid.columns > 1 && ends + LABEL_GAP > grid.gap {
-            grid.gap = ends + LABEL_GAP;
-            x = across(&grid);
-        }
+        let x = across(&grid);
+        let ends = [x.labels().next(), x.labels().last()];
+        grid.part(ends.map(|label| text_width(label.unwrap_or_default())));
+        let x = across(&grid);
         let trace = |series: &Series| Trace::new(positions(&x, &y, &series.points));
         let panels = chart.panels.iter();
         let traces: Vec<Vec<Trace>> = panels
@@ -215,12 +214,18 @@ impl Plot<'_> {
             let (from, to) = (frame.pixels((0.0, height)), frame.pixels((1.0, height)));
             let group = Group {
                 title: Some(&reference.label),
-                dashes: &[11.0, 3.0, 2.0, 3.0],
+                dashes: &REFERENCE_DASHES,
             };
             canvas.layer(group, |area| line(area, &[from, to], stroke(MUTED, 1.2)));
             if is_last {
-                let label = label(reference);
                 above = to.1.max(above + TEXT_ROW * 0.75);
+                // Those for which there is no room are told where the lines are pointed at.
+                let has_room = above < frame.pixels((0.0, 0.0)).1 + TICK_LABELS;
+                let label = if has_room {
+                    label(reference)
+                } else {
+                    String::new()
+                };
                 let point = (to.0 + 6.0, above);
                 canvas.layer(Group::default(), |area| {
                     text(area, &label, point, Font::new(INK, Anchor::Start))
@@ -235,13 +240,19 @@ impl Plot<'_> {
         let point = ((left + right) / 2.0, self.height - TEXT_ROW / 2.0);
         let font = Font::new(INK, Anchor::Middle);
         canvas.layer(Group::default(), |area| text(area, &label, point, font));
-        let label = fitting(&self.chart.y.label, self.grid.panel_height);
-        for row in 0..self.grid.rows {
-            let frame = self.grid.frame(row * self.grid.columns);
-            let point = (TEXT_ROW / 2.0, frame.pixels((0.0, 0.5)).1);
-            let font = font.upwards();
-            canvas.layer(Group::default(), |area| text(area, &label, point, font));
-        }
+        // Once for all rows, and as long as they are.
+        let (top, bottom) = (self.grid.top, self.height - TEXT_ROW);
+        let label = fitting(&self.chart.y.label, bottom - top);
+        let first = self.grid.frame(0).pixels((0.0, 1.0)).1;
+        let last = self.grid.frame(self.grid.columns * (self.grid.rows - 1));
+        let last = last.pixels((0.0, 0.0)).1;
+        // In the middle of the panels, unless it is longer than they are.
+        let half = text_width(&label) / 2.0;
+        let middle = ((first + last) / 2.0).max(top + half).min(bottom - half);
+        let font = font.upwards();
+        canvas.layer(Group::default(), |area| {
+            text(area, &label, (TEXT_ROW / 2.0, middle), font)
+        });
     }
 }
 
@@ -281,6 +292,15 @@ impl Grid {
             gap: GAP_MIN,
             head: ARROWS + heads * TEXT_ROW,
             panel_height: HEIGHTS[columns - 1],
+        }
+    }
+
+    /// Makes room for labels of these widths at the ends of the horizontal axis: they must neither meet those of the next
+    /// panel nor the edge.
+    fn part(&mut self, [first, last]: [f64; 2]) {
+        self.right = self.right.min(WIDTH - last / 2.0);
+        if self.columns > 1 {
+            self.gap = self.gap.max((first + last) / 2.0 + LABEL_GAP);
         }
     }
 
