@@ -74,6 +74,10 @@ fn figure(chart: Lines, caption: &str) -> Block {
     Block::Figure(Figure::new(Chart::Lines(chart), caption))
 }
 
+fn bars(chart: Bars, caption: &str) -> Block {
+    Block::Figure(Figure::new(Chart::Bars(chart), caption))
+}
+
 fn swept(name: &str, origin: Origin, noise: &mut Noise, at: impl Fn(f64) -> f64) -> Series {
     let points = LOADS.map(|load| {
         let (bias, spread) = match origin {
@@ -301,31 +305,44 @@ fn classes() -> Section {
 }
 
 fn tail() -> Section {
-    let spectra = |origin: Origin, bias: f64| {
-        POLICIES.iter().map(move |(name, least, _)| {
-            let nines = (0..=120).map(|at| f64::from(at) / 30.0);
-            let points = nines.map(|nines| {
-                let y = 27e3
-                    * bias
-                    * (1.0 + 0.05 * least * nines.powf(2.2))
-                    * (1.0 + 0.3 * (nines * 3.0).sin().abs() / 10.0);
-                let spread = 0.01 + 0.02 * nines.powi(2);
-                Point::new(1.0 - 10_f64.powf(-nines), y)
-                    .within(y * (1.0 - spread).max(0.3), y * (1.0 + spread))
-            });
-            Series {
-                name: (*name).to_owned(),
-                origin,
-                points: points.collect(),
-            }
-        })
-    };
-    let chart = Lines {
+    Section {
+        title: "The tail".to_owned(),
+        blocks: vec![
+            figure(
+                spectra(),
+                "Percentiles of sojourn time at 70 % load, in nines. Bands are 95 % confidence intervals.",
+            ),
+            bars(
+                waits(),
+                "What the slowest thousandth of requests spent their time on.",
+            ),
+            bars(overheads(), "What a request costs beside its function."),
+        ],
+    }
+}
+
+fn spectra() -> Lines {
+    let series = POLICIES.map(|(name, least, _)| {
+        let nines = (0..=120).map(|at| f64::from(at) / 30.0);
+        let points = nines.map(|nines| {
+            let y = 27e3 * (1.0 + 0.05 * least * nines.powf(2.2));
+            let y = y * (1.0 + 0.03 * (nines * 3.0).sin().abs());
+            let spread = 0.01 + 0.02 * nines.powi(2);
+            let percentile = 1.0 - 10_f64.powf(-nines);
+            Point::new(percentile, y).within(y * (1.0 - spread), y * (1.0 + spread))
+        });
+        Series {
+            name: name.to_owned(),
+            origin: Origin::Live,
+            points: points.collect(),
+        }
+    });
+    Lines {
         title: "Percentiles of sojourn time at 70 % load".to_owned(),
         x: Axis::nines("percentile"),
         y: Axis::log("sojourn time", Unit::Nanoseconds),
         panels: vec![Panel {
-            series: spectra(Origin::Live, 1.0).collect(),
+            series: series.to_vec(),
             ..Panel::default()
         }],
         references: vec![Reference {
@@ -333,7 +350,10 @@ fn tail() -> Section {
             y: 100e3,
         }],
         intervals: Intervals::Band,
-    };
+    }
+}
+
+fn waits() -> Bars {
     let parts = [
         "listener queue",
         "ring",
@@ -347,7 +367,7 @@ fn tail() -> Section {
         name: name.to_owned(),
         values: values.map(|value| value * 1e3).to_vec(),
     };
-    let waits = Bars {
+    Bars {
         title: "What the slowest requests waited for".to_owned(),
         label: "mean time of the requests beyond p99.9".to_owned(),
         unit: Unit::Nanoseconds,
@@ -359,35 +379,21 @@ fn tail() -> Section {
             bar("edf", [36.0, 12.0, 380.0, 870.0, 25.0, 102.0, 640.0]),
             bar("srpt", [36.0, 12.0, 110.0, 240.0, 25.0, 60.0, 130.0]),
         ],
-    };
-    let overheads = Bars {
+    }
+}
+
+fn overheads() -> Bars {
+    let bars = [("signal", 3.2e3), ("epoch", 4.9e3), ("off", 1.7e3)];
+    let bars = bars.map(|(name, value)| Bar {
+        name: name.to_owned(),
+        values: vec![value],
+    });
+    Bars {
         title: "Overhead of a request".to_owned(),
         label: "processor time beside the function's own".to_owned(),
         unit: Unit::Nanoseconds,
         parts: vec![String::new()],
-        bars: [("signal", 3.2e3), ("epoch", 4.9e3), ("off", 1.7e3)]
-            .map(|(name, value)| Bar {
-                name: name.to_owned(),
-                values: vec![value],
-            })
-            .to_vec(),
-    };
-    Section {
-        title: "The tail".to_owned(),
-        blocks: vec![
-            figure(
-                chart,
-                "Percentiles of sojourn time at 70 % load, in nines. Bands are 95 % confidence intervals.",
-            ),
-            Block::Figure(Figure::new(
-                Chart::Bars(waits),
-                "What the slowest thousandth of requests spent their time on.",
-            )),
-            Block::Figure(Figure::new(
-                Chart::Bars(overheads),
-                "What a request costs beside its function.",
-            )),
-        ],
+        bars: bars.to_vec(),
     }
 }
 

@@ -513,178 +513,129 @@ impl ValueFormatter<f64> for Ruler {
 mod tests {
     use super::*;
 
-    /// The labels of an axis, apart by two blanks, with its ends.
-    fn labels(axis: &Axis, ends: Ends, values: &[f64], room: Room) -> String {
-        let ruler = Ruler::new(axis, ends, values, room);
-        let labels: Vec<_> = ruler
-            .labels()
-            .map(|label| label.replace('\u{a0}', " "))
-            .collect();
-        let shown = |position| axis.unit.text(ruler.value(position)).replace('\u{a0}', " ");
-        format!("{} [{} to {}]", labels.join("  "), shown(0.0), shown(1.0))
+    const ACROSS: Room = Room::Across(700.0);
+    const UP: Room = Room::Up(340.0);
+    const LOW: Room = Room::Up(100.0);
+
+    /// Values, and the labels of their axis, apart by two blanks, with its ends.
+    type Row<'a> = (&'a [f64], &'a str);
+
+    fn check(axis: Axis, ends: Ends, room: Room, rows: &[Row]) {
+        for (values, expected) in rows {
+            let ruler = Ruler::new(&axis, ends, values, room);
+            let labels: Vec<_> = ruler.labels().collect();
+            let [from, to] = [0.0, 1.0].map(|position| axis.unit.text(ruler.value(position)));
+            let found = format!("{} [{from} to {to}]", labels.join("  "));
+            assert_eq!(found.replace('\u{a0}', " "), *expected, "{axis:?}");
+        }
     }
 
     #[test]
-    fn ticks_are_where_people_look_for_them() {
-        use Ends::{Round, Tight};
-        use Unit::{Nanoseconds, One, Percent};
-        let (across, up) = (Room::Across(700.0), Room::Up(340.0));
-        let linear = |unit| Axis::linear("", unit);
-        let log = |unit| Axis::log("", unit);
-        let nines = Axis::nines("");
-        let rows: [(Axis, Ends, &[f64], Room, &str); 21] = [
+    fn linear_ticks_are_where_people_look_for_them() {
+        let percent = Axis::linear("", Unit::Percent);
+        let labels = "0 %  10 %  20 %  30 %  40 %  50 %  60 %  70 %  80 %  90 % [0 % to 90 %]";
+        check(
+            percent.clone(),
+            Ends::Tight,
+            ACROSS,
+            &[(&[0.1, 0.9], labels)],
+        );
+        let labels = "0 %  20 %  40 %  60 %  80 %  100 % [0 % to 100 %]";
+        check(
+            percent.clone(),
+            Ends::Tight,
+            Room::Across(240.0),
+            &[(&[0.1, 0.95], labels)],
+        );
+        check(
+            percent,
+            Ends::Tight,
+            Room::Across(40.0),
+            &[(&[0.9], "0 % [0 % to 90 %]")],
+        );
+        let time = Axis::linear("", Unit::Nanoseconds);
+        let labels = "0  5 s  10 s  15 s  20 s  25 s  30 s [0 ns to 31 s]";
+        check(time.clone(), Ends::Tight, ACROSS, &[(&[0.0, 31e9], labels)]);
+        let labels = "0  0.5 ms  1 ms  1.5 ms  2 ms [0 ns to 2 ms]";
+        check(
+            time,
+            Ends::Round,
+            Room::Up(210.0),
+            &[(&[0.0, 1.7e6], labels)],
+        );
+        let number = Axis::linear("", Unit::One);
+        let labels = "−3  −2  −1  0  1  2  3 [−3 to 3]";
+        check(number.clone(), Ends::Round, UP, &[(&[-3.0, 3.0], labels)]);
+        let labels = "10  12  14  16  18  20 [10 to 20]";
+        let bounded = number.clone().from(10.0).to(20.0);
+        check(bounded, Ends::Round, UP, &[(&[1.0, 100.0], labels)]);
+        let rows: [Row; 4] = [
+            (&[0.0, 1.0], "0  0.5  1 [0 to 1]"),
+            (&[0.0], "0  0.5  1 [0 to 1]"),
+            (&[], "0  0.5  1 [0 to 1]"),
             (
-                linear(Percent),
-                Tight,
-                &[0.1, 0.9],
-                across,
-                "0 %  10 %  20 %  30 %  40 %  50 %  60 %  70 %  80 %  90 % [0 % to 90 %]",
-            ),
-            (
-                linear(Percent),
-                Tight,
-                &[0.1, 0.95],
-                Room::Across(240.0),
-                "0 %  20 %  40 %  60 %  80 %  100 % [0 % to 100 %]",
-            ),
-            (
-                linear(Percent),
-                Tight,
-                &[0.1, 0.9],
-                Room::Across(40.0),
-                "0 % [0 % to 90 %]",
-            ),
-            (
-                linear(Nanoseconds),
-                Round,
-                &[0.0, 1.7e6],
-                up,
-                "0  0.2 ms  0.4 ms  0.6 ms  0.8 ms  1 ms  1.2 ms  1.4 ms  1.6 ms  1.8 ms [0 ns to 1.8 ms]",
-            ),
-            (
-                linear(Nanoseconds),
-                Tight,
-                &[0.0, 31e9],
-                across,
-                "0  5 s  10 s  15 s  20 s  25 s  30 s [0 ns to 31 s]",
-            ),
-            (
-                linear(One),
-                Round,
-                &[-3.0, 3.0],
-                up,
-                "−3  −2  −1  0  1  2  3 [−3 to 3]",
-            ),
-            (
-                linear(One).from(10.0).to(20.0),
-                Round,
-                &[1.0, 100.0],
-                up,
-                "10  12  14  16  18  20 [10 to 20]",
-            ),
-            // Neither bound can be: one is not finite, the others are in the wrong order.
-            (
-                linear(One).to(f64::NAN),
-                Round,
-                &[0.0, 1.0],
-                Room::Up(100.0),
-                "0  0.5  1 [0 to 1]",
-            ),
-            (
-                linear(One).from(2.0).to(1.0),
-                Round,
-                &[0.0, 1.0],
-                Room::Up(100.0),
-                "0  0.5  1 [0 to 1]",
-            ),
-            (
-                linear(One),
-                Round,
-                &[],
-                Room::Up(100.0),
-                "0  0.5  1 [0 to 1]",
-            ),
-            (
-                linear(One),
-                Round,
-                &[0.0],
-                Room::Up(100.0),
-                "0  0.5  1 [0 to 1]",
-            ),
-            (
-                linear(One),
-                Round,
                 &[1e99, 1e101, f64::INFINITY],
-                Room::Up(100.0),
                 "0  5e86 T  1e87 T [0 to 1e87 T]",
             ),
+        ];
+        check(number.clone(), Ends::Round, LOW, &rows);
+        // Bounds that are none: one is not finite, two are in the wrong order.
+        check(number.clone().to(f64::NAN), Ends::Round, LOW, &rows);
+        check(number.from(2.0).to(1.0), Ends::Round, LOW, &rows);
+    }
+
+    #[test]
+    fn logarithmic_ticks_are_where_people_look_for_them() {
+        let number = Axis::log("", Unit::One);
+        let rows: [Row; 3] = [
             (
-                log(One).from(1.0).to(1000.0),
-                Round,
-                &[0.0, 3.0, 1e9],
-                up,
-                "1  10  100  1,000 [1 to 1,000]",
-            ),
-            (
-                log(One).to(500.0),
-                Round,
-                &[1.3],
-                Room::Up(210.0),
-                "1  10  100  500 [1 to 500]",
-            ),
-            (
-                log(Nanoseconds),
-                Round,
-                &[27e3, 390e3],
-                up,
-                "20 µs  50 µs  100 µs  200 µs  500 µs [20 µs to 500 µs]",
-            ),
-            (
-                log(Nanoseconds),
-                Tight,
-                &[20e3, 5e6],
-                Room::Across(350.0),
-                "20 µs  100 µs  1 ms  5 ms [20 µs to 5 ms]",
-            ),
-            (
-                log(One),
-                Round,
                 &[1e-20, 1e20],
-                Room::Up(100.0),
                 "1e−20  1  100,000,000 T [1e−20 to 100,000,000 T]",
             ),
-            (
-                log(One),
-                Round,
-                &[0.0, -1.0],
-                Room::Up(100.0),
-                "1  10  100 [1 to 100]",
-            ),
-            (
-                log(One),
-                Round,
-                &[42.0],
-                up,
-                "10  20  50  100  200 [10 to 200]",
-            ),
-            (
-                nines.clone(),
-                Tight,
-                &[0.0, 0.9999],
-                across,
-                "0 %  50 %  90 %  99 %  99.9 %  99.99 % [0 % to 99.99 %]",
-            ),
-            (
-                nines.from(0.9),
-                Tight,
-                &[0.5, 0.999_999, 1.0],
-                Room::Across(220.0),
-                "99 %  99.99 %  99.9999 % [90 % to 99.9999 %]",
-            ),
+            (&[0.0, -1.0], "1  10  100 [1 to 100]"),
+            (&[42.0], "10  100 [10 to 200]"),
         ];
-        for (axis, ends, values, room, expected) in rows {
-            assert_eq!(labels(&axis, ends, values, room), expected, "{axis:?}");
-        }
+        check(number.clone(), Ends::Round, LOW, &rows);
+        let labels = "1  10  100  1,000 [1 to 1,000]";
+        let bounded = number.clone().from(1.0).to(1000.0);
+        check(bounded, Ends::Round, UP, &[(&[0.0, 3.0, 1e9], labels)]);
+        let labels = "1  10  100  500 [1 to 500]";
+        check(
+            number.to(500.0),
+            Ends::Round,
+            Room::Up(210.0),
+            &[(&[1.3], labels)],
+        );
+        let time = Axis::log("", Unit::Nanoseconds);
+        let labels = "20 µs  50 µs  100 µs  200 µs  500 µs [20 µs to 500 µs]";
+        check(time.clone(), Ends::Round, UP, &[(&[27e3, 390e3], labels)]);
+        let labels = "20 µs  100 µs  1 ms  5 ms [20 µs to 5 ms]";
+        check(
+            time,
+            Ends::Tight,
+            Room::Across(350.0),
+            &[(&[20e3, 5e6], labels)],
+        );
+    }
+
+    #[test]
+    fn percentiles_are_where_people_look_for_them() {
+        let nines = Axis::nines("");
+        let labels = "0 %  50 %  90 %  99 %  99.9 %  99.99 % [0 % to 99.99 %]";
+        check(
+            nines.clone(),
+            Ends::Tight,
+            ACROSS,
+            &[(&[0.2, 0.9999], labels)],
+        );
+        let labels = "99 %  99.99 %  99.9999 % [90 % to 99.9999 %]";
+        let room = Room::Across(220.0);
+        check(
+            nines.from(0.9),
+            Ends::Tight,
+            room,
+            &[(&[0.5, 0.999_999, 1.0], labels)],
+        );
     }
 
     #[test]

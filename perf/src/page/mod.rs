@@ -10,6 +10,40 @@
 //! even a mistake here could fetch or run anything. Any text may be in it, whatever it contains; it is shown, not obeyed.
 //! The same page gives the same bytes.
 //!
+//! ```
+//! use perf::chart::{Axis, Chart, Lines, Origin, Panel, Point, Reference, Series, Unit};
+//! use perf::page::{Block, Figure, Page, Section};
+//!
+//! let slowdowns = Chart::Lines(Lines {
+//!     title: "p99.9 slowdown by load".to_owned(),
+//!     x: Axis::linear("load, part of capacity", Unit::Percent),
+//!     y: Axis::log("p99.9 slowdown", Unit::One).from(1.0).to(1000.0),
+//!     panels: vec![Panel {
+//!         series: vec![Series {
+//!             name: "rr 100 µs".to_owned(),
+//!             origin: Origin::Simulated,
+//!             points: vec![
+//!                 Point::new(0.5, 12.0).within(11.0, 13.5),
+//!                 Point::new(0.9, 48.0).within(41.0, 60.0),
+//!             ],
+//!         }],
+//!         ..Panel::default()
+//!     }],
+//!     references: vec![Reference { label: "SLO 50".to_owned(), y: 50.0 }],
+//!     ..Lines::default()
+//! });
+//! let page = Page {
+//!     title: "Which policy keeps short functions short?".to_owned(),
+//!     lead: vec!["We asked … It came out that …".to_owned()],
+//!     sections: vec![Section {
+//!         title: "Load and slowdown".to_owned(),
+//!         blocks: vec![Block::Figure(Figure::new(slowdowns, "Bars are 95 % confidence intervals."))],
+//!     }],
+//!     ..Page::default()
+//! };
+//! assert!(page.html().contains("<b>Figure 1.</b> Bars are 95 % confidence intervals."));
+//! ```
+//!
 //! Not here: files and clocks. What is to be told of the time and the machine of a measurement is in the manifest.
 
 pub mod data;
