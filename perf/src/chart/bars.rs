@@ -116,21 +116,15 @@ impl<'a> Plot<'a> {
                 let number = self.chart.unit.text(value);
                 let title = format!("{}, {part}: {number}", bar.name);
                 let letter = (self.chart.parts.len() > 1).then(|| letter(at));
+                let written = written(letter, &number, to - from);
                 canvas.layer(Group::titled(&title), |area| {
-                    segment(
-                        area,
-                        ((from, to), middle),
-                        colour(at),
-                        &written(letter, &number, to - from),
-                    )
+                    segment(area, ((from, to), middle), colour(at), &written)
                 });
             }
             before += value;
         }
-        let (sum, point) = (
-            self.chart.unit.text(before),
-            (self.along(before) + 6.0, middle),
-        );
+        let sum = self.chart.unit.text(before);
+        let point = (self.along(before) + 6.0, middle);
         let font = Font::new(INK, Anchor::Start);
         canvas.layer(Group::default(), |area| text(area, &sum, point, font));
     }
@@ -188,8 +182,7 @@ fn colour(part: usize) -> Colour {
 }
 
 fn letter(part: usize) -> char {
-    let letters = 'a'..='z';
-    letters.clone().nth(part).unwrap_or('…')
+    ('a'..='z').nth(part).unwrap_or('…')
 }
 
 fn length(value: f64) -> f64 {

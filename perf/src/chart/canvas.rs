@@ -116,15 +116,15 @@ impl Canvas {
         };
     }
 
-    /// The whole, which scales with its surroundings where it has some. The title and the description are for those who do not see it.
+    /// The whole, which a page scales to its width. The title and the description are for those who do not see it.
     pub fn svg(self, title: &str, description: &str) -> String {
         let (width, height) = (fine(self.width), fine(self.height));
         let (title, description) = (escape(title), escape(description));
-        let layers = self.layers;
+        let (wide, high, layers) = (self.width, self.height, self.layers);
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" width=\"{}\" height=\"{}\" \
-             viewBox=\"0 0 {width} {height}\" stroke-linejoin=\"round\">\n<title>{title}</title>\n<desc>{description}</desc>\n{layers}</svg>\n",
-            self.width, self.height
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" width=\"{wide}\" height=\"{high}\" \
+             viewBox=\"0 0 {width} {height}\" stroke-linejoin=\"round\">\n\
+             <title>{title}</title>\n<desc>{description}</desc>\n{layers}</svg>\n"
         )
     }
 }
@@ -247,7 +247,7 @@ pub(super) fn text(area: &Area, text: &str, point: Pixels, font: Font) -> Drawn 
     area.draw_text(&clean(text), &font.style(), at(point))
 }
 
-/// About how wide a text is, in pixels; rather less than this.
+/// About how wide a text is, in pixels. It is rather narrower.
 pub(super) fn text_width(text: &str) -> f64 {
     let ems = text.chars().map(|character| match character {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '|' | '\'' | '!' => 0.33,

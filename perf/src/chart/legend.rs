@@ -39,11 +39,13 @@ pub(super) struct Legend {
     pub height: f64,
 }
 
+/// The height of a row, in pixels.
 const ROW: f64 = 21.0;
 
-/// Of a sample of a line, in pixels.
+/// The length of a sample of a line, in pixels.
 const SAMPLE: f64 = 30.0;
 
+/// Between entries, in pixels; between lists, twice as much.
 const GAP: f64 = 20.0;
 
 impl Legend {

@@ -30,10 +30,10 @@ use crate::markup::shorten;
 /// The width of every chart, in pixels.
 pub(super) const WIDTH: f64 = 800.0;
 
-/// The heights of panels, by how many stand beside each other.
+/// The heights of panels in pixels, by how many stand beside each other.
 const HEIGHTS: [f64; PANELS_PER_ROW_MAX] = [340.0, 260.0, 210.0];
 
-/// Room for a line of text.
+/// Room for a line of text. This and what follows is in pixels.
 pub(super) const TEXT_ROW: f64 = 20.0;
 
 /// Room for arrows above a panel.
@@ -42,6 +42,7 @@ const ARROWS: f64 = 12.0;
 /// Room below a panel for the labels of its ticks.
 pub(super) const TICK_LABELS: f64 = 26.0;
 
+/// The length of a tick.
 pub(super) const TICK: f64 = 4.0;
 
 /// Between panels at least.
