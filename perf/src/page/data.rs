@@ -95,7 +95,7 @@ impl Measure {
 
     fn cell(&self, value: f64) -> Cell {
         match value {
-            f64::INFINITY => Cell::new("beyond the axis"),
+            f64::INFINITY => Cell::new("∞"),
             _ => Cell::new(column_text(value / self.whole)),
         }
     }

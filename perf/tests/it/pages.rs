@@ -333,5 +333,5 @@ fn the_numbers_of_a_chart_stand_beneath_it() {
         .map(|row| row.iter().map(|cell| cell.text.as_str()).collect())
         .collect();
     assert_eq!(rows[0], ["fifo", "simulated", "50", "1.5", "1.25", "2"]);
-    assert_eq!(rows[1], ["fifo", "simulated", "90", "beyond the axis"]);
+    assert_eq!(rows[1], ["fifo", "simulated", "90", "∞"]);
 }
