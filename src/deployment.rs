@@ -3,12 +3,13 @@
 //!
 //! All problems are collected, as the spec's own are; nothing is served unless there are none.
 
-use crate::config::{Abi, Access, Dir, Problem, Problems, Router, Spec, Stderr};
+use crate::config::{Abi, Access, Dir, Model, Problem, Problems, Router, Spec, Stderr};
 use crate::limits::FUNCTIONS_MAX;
 use crate::server::{Cgi, Function, Route, Routes};
 use crate::tenants;
 use listener_http::Method;
 use sandbox::{Artifact, Compiler, Directory, FunctionConfig, LoadError, Origin, Program};
+use sched::estimate::Regression;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -402,6 +403,7 @@ fn bind(
         body_max_bytes: route.max_body_bytes.unwrap_or(body_max_bytes),
         relative_deadline_ns: route.relative_deadline_us.map(us),
         expected_ns: route.expected_execution_us.map_or(0, us),
+        model: route.model.map(regression),
         percentile: route.admissions_percentile,
         content_type: route.http_resp_content_type.clone(),
         cpu_limit_ns: route.cpu_limit_us.map(us),
@@ -413,6 +415,16 @@ fn bind(
         cgi: artifact
             .reads_environment()
             .then(|| Cgi::new(&route.route, route.pass_authorization)),
+    }
+}
+
+fn regression(model: Model) -> Regression {
+    /// Millionths of a nanosecond.
+    const US_MICRO: f64 = 1e9;
+    Regression {
+        bias_ns: model.bias_us.saturating_mul(1000),
+        beta_micro: (model.beta1_us * US_MICRO).round() as i64,
+        scale_bytes: model.scale_bytes,
     }
 }
 

@@ -131,11 +131,14 @@ pub fn without_effect(spec: &Spec, settings: &Settings) -> Vec<Notice> {
             budget.is_some(),
         );
     }
-    let mut routes = spec.tenants.iter().flat_map(|tenant| &tenant.routes);
+    let routes = || spec.tenants.iter().flat_map(|tenant| &tenant.routes);
     // One will do: there may be many.
-    if let Some(route) = routes.find(|route| route.expected_execution_us.is_some()) {
+    if let Some(route) = routes().find(|route| route.expected_execution_us.is_some()) {
         let key = "expected-execution-us";
         note(&route.pointer, key, Fact::Execution, true);
+    }
+    if let Some(route) = routes().find(|route| route.model.is_some()) {
+        note(&route.pointer, "model-bias", Fact::Execution, true);
     }
     notices
 }
@@ -280,17 +283,19 @@ mod tests {
     fn what_the_policy_does_not_look_at_is_said() {
         let mut tenant = reserved(100, 400);
         tenant["weight"] = 7.into();
-        tenant["routes"] = json!([{"route": "/", "path": "a.wasm", "expected-execution-us": 9}]);
+        tenant["routes"] = json!([{"route": "/", "path": "a.wasm", "expected-execution-us": 9},
+            {"route": "/b", "path": "a.wasm", "model-bias": 9, "model-scale": 1, "model-num-of-param": 1, "model-beta1": 1}]);
         let spec = spec(&[json!({}), tenant]);
         let keys = [
             "$[1].weight",
             "$[1].max-budget-us",
             "$[1].routes[0].expected-execution-us",
+            "$[1].routes[1].model-bias",
         ];
         for (flag, expected) in [
             (("scheduler", "rr"), &keys[..]),
             (("scheduler", "wfq"), &keys[1..]),
-            (("scheduler", "mtds"), &[keys[0], keys[2]]),
+            (("scheduler", "mtds"), &[keys[0], keys[2], keys[3]]),
             (("scheduler", "mtdbf"), &keys[..1]),
             (("scheduler", "srpt"), &keys[..2]),
             (("budget-caps", "on"), &keys[..1]),

@@ -14,6 +14,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use crate::limits::WINDOW_RUNS;
 use crate::policy::Nanos;
@@ -264,20 +265,19 @@ fn longest_ns(class: usize) -> Nanos {
     Nanos::try_from(longest).unwrap_or(Nanos::MAX)
 }
 
-/// A linear model of the form of SLEdge's: `bias + beta1 × p1 + beta2 × p2`. The parameters here are the size of the body in
-/// units of `scale` bytes, and its square.
+/// A linear model of SLEdge's form, `bias + beta1 × p1 + beta2 × p2`, of which only the first parameter is known here:
+/// the size of the body in units of `scale` bytes. The other one is what a module of the route's own makes of the body
+/// before it runs.
 ///
-/// Coefficients are in millionths of a nanosecond, and may be negative; what comes out below 1 ns is 1 ns.
+/// What comes out below 1 ns is 1 ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Regression {
-    /// `model-bias`, in millionths of a nanosecond.
-    pub bias_micro: i128,
-    /// `model-scale`, in bytes. At least 1.
-    pub scale_bytes: u32,
-    /// `model-beta1`, in millionths of a nanosecond.
-    pub beta1_micro: i128,
-    /// `model-beta2`, in millionths of a nanosecond; 0 where `model-num-of-param` is 1.
-    pub beta2_micro: i128,
+    /// `model-bias`, in nanoseconds.
+    pub bias_ns: Nanos,
+    /// `model-beta1`, in millionths of a nanosecond. May be negative.
+    pub beta_micro: i64,
+    /// `model-scale`, in bytes.
+    pub scale_bytes: NonZeroU32,
 }
 
 /// A whole, in millionths.
@@ -285,20 +285,13 @@ const MICRO: i128 = 1_000_000;
 
 impl Regression {
     /// What is expected for a body of so many bytes.
-    ///
-    /// # Panics
-    ///
-    /// If the scale is 0.
     #[must_use]
     pub fn expected_ns(&self, body_bytes: u64) -> Nanos {
-        let size = i128::from(body_bytes);
-        let scale = i128::from(self.scale_bytes);
-        let first = self.beta1_micro.saturating_mul(size) / scale;
-        let second = self.beta2_micro.saturating_mul(size) / scale;
-        let second = second.saturating_mul(size) / scale;
-        let sum = self.bias_micro.saturating_add(first);
-        let expected = sum.saturating_add(second) / MICRO;
-        Nanos::try_from(expected.max(1)).unwrap_or(Nanos::MAX)
+        // The largest product is 2¹²⁷ less something, so no step overflows.
+        let sized = i128::from(self.beta_micro) * i128::from(body_bytes);
+        let sized_ns = sized / i128::from(self.scale_bytes.get()) / MICRO;
+        let expected_ns = i128::from(self.bias_ns) + sized_ns;
+        Nanos::try_from(expected_ns.max(1)).unwrap_or(Nanos::MAX)
     }
 }
 
@@ -382,31 +375,35 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_linear_in_its_parameters() {
-        let model = |bias_micro, scale_bytes, beta1_micro, beta2_micro| Regression {
-            bias_micro,
-            scale_bytes,
-            beta1_micro,
-            beta2_micro,
-        };
-        // the model, a size, what is expected
+    fn a_model_is_linear_in_the_size_of_the_body() {
+        // bias, beta in millionths, scale, a size, what is expected
         let rows = [
-            (model(5_000_000, 1, 0, 0), 99, 5),
-            (model(5_000_000, 1, 2_500_000, 0), 4, 15),
-            (model(0, 10, 1_000_000, 3_000_000), 20, 14),
-            (model(-9_000_000, 1, 1_000_000, 0), 5, 1),
-            (model(0, 1_000, 1_000_000, 0), 1_500, 1),
-            (model(0, 1_000, 2_000_000, 0), 1_500, 3),
-            (model(0, 1, MICRO * (1 << 60), MICRO), u64::MAX, u64::MAX),
-            (
-                model(i128::MIN, u32::MAX, i128::MIN, i128::MIN),
-                u64::MAX,
-                1,
-            ),
+            (5, 0, 1, 99, 5),
+            (5, 2_500_000, 1, 4, 15),
+            (5, 2_500_000, 1, 3, 12),
+            (0, 1_000_000, 10, 20, 2),
+            (9, -1_000_000, 1, 5, 4),
+            (9, -1_000_000, 1, 50, 1),
+            (0, 1_000_000, 1_000, 1_500, 1),
+            (0, 2_000_000, 1_000, 1_500, 3),
+            // Less than a whole for each byte.
+            (0, 1, 1, 999_999, 1),
+            (0, 3, 1, 1_000_000, 3),
+            (u64::MAX, i64::MAX, 1, u64::MAX, u64::MAX),
+            (u64::MAX, i64::MIN, 1, u64::MAX, 1),
+            (u64::MAX, i64::MIN, u32::MAX, 0, u64::MAX),
         ];
-        for (model, body_bytes, expected_ns) in rows {
-            let estimator = Estimator::Regression(model);
-            assert_eq!(estimator.expected_ns(body_bytes), expected_ns, "{model:?}");
+        for (bias_ns, beta_micro, scale_bytes, body_bytes, expected_ns) in rows {
+            let estimator = Estimator::Regression(Regression {
+                bias_ns,
+                beta_micro,
+                scale_bytes: NonZeroU32::new(scale_bytes).expect("not 0"),
+            });
+            assert_eq!(
+                estimator.expected_ns(body_bytes),
+                expected_ns,
+                "{estimator:?}"
+            );
         }
     }
 }

@@ -83,7 +83,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("admission-target", "TIME", "10ms", "With delay: how long a request may wait before it begins"),
     Flag::new("admission-interval", "TIME", "100ms", "With delay: for how long they may wait longer; at least the target"),
     Flag::new("budget-caps", "MODE", "off", "Whether a tenant gets no more than its budget in a period, beyond it 429: on or off"),
-    Flag::new("estimator", "NAME", "auto", "How long requests are expected to execute: spec (what it says), window (a percentile of the last runs), quantile (of all, the later the more), or auto (window where it matters)"),
+    Flag::new("estimator", "NAME", "auto", "How long requests are expected to execute: spec (what it says), window (a percentile of the last runs), quantile (of all, the later the more), or auto (window where it matters). A route with a model of its own has that"),
     Flag::new("estimates", "PATH", "off", "Where what was learnt of executions is kept for the next start: a file, or off"),
     Flag::new("sandboxes-max", "N", "256", "Requests that a worker may have begun and not finished"),
     Flag::new("ring-depth", "N", "1024", "Requests queued for one worker, a power of two; beyond it 503"),

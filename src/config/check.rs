@@ -1,6 +1,7 @@
 //! From typed keys to the spec: what no schema can say, across keys, routes, tenants and files.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -9,13 +10,14 @@ use serde_json::value::RawValue;
 use super::env::{self, Environment, Sources};
 use super::json;
 use super::keys::{
-    Abi, DeadlineAction, DirKeys, ROUTE_IGNORED, RouteKeys, Stderr, TENANT_IGNORED, TenantKeys,
+    Abi, DECIMAL_MAX, DeadlineAction, DirKeys, ROUTE_IGNORED, RouteKeys, Stderr, TENANT_IGNORED,
+    TenantKeys,
 };
 use super::load::directory;
 use super::methods::Methods;
 use super::read::{Object, Reader, Shape};
 use super::router;
-use super::spec::{Dir, Route, Tenant};
+use super::spec::{Dir, Model, Route, Tenant};
 
 /// Below this port, a process needs a privilege to listen.
 const PORT_UNPRIVILEGED_MIN: u16 = 1024;
@@ -85,12 +87,13 @@ where
             self.check_content_type(&object);
             self.check_deadline(&object);
             self.check_abi(&object);
+            let model = self.model(&object);
             let dirs = self.dirs(shape.schema, &object);
             let path = self.module(&object);
             let offset = |value| json::offset(self.reader.text, value);
             self.path_offsets.push(object.value("path").map(offset));
             let env = self.environment(&object);
-            routes.push(route(object, path, env, dirs));
+            routes.push(route(object, model, path, env, dirs));
         }
         routes
     }
@@ -202,6 +205,63 @@ where
             self.reader
                 .problem_with(route, "stderr", problem, "\"log\" or \"drop\"");
         }
+    }
+
+    /// The model of a route's execution, of which all keys are there or none.
+    fn model(&mut self, route: &Object<'a, RouteKeys<'a>>) -> Option<Model> {
+        let here: Vec<_> = MODEL.iter().filter(|key| route.has(key)).collect();
+        let first = here.first()?;
+        let keys = &route.keys;
+        let parameters = keys.model_num_of_param;
+        let is_needed = |key: &str| parameters == Some(2) || key != MODEL_SECOND;
+        let missing: Vec<_> = MODEL
+            .iter()
+            .filter(|key| !route.has(key) && is_needed(key))
+            .map(|key| format!("\"{key}\""))
+            .collect();
+        if !missing.is_empty() {
+            let problem = format!("is of a model without {}", missing.join(", "));
+            let remedy = format!("all of {}, or none", MODEL.join(", "));
+            self.reader.problem_with(route, first, problem, remedy);
+            return None;
+        }
+        let beta1_us = self.decimal(route, "model-beta1", keys.model_beta1);
+        let beta2_us = self.decimal(route, MODEL_SECOND, keys.model_beta2);
+        if parameters == Some(2) && beta2_us.is_some_and(|beta| beta != 0.0) {
+            let notice =
+                "has no effect: of a model's parameters only the first is known, the body's size";
+            self.reader.notice(route.member(MODEL_SECOND), notice);
+        }
+        for key in ["expected-execution-us", "admissions-percentile"] {
+            if route.has(key) {
+                let notice = format!("{key} has no effect: the route has a model");
+                self.reader.notice(route.member(key), notice);
+            }
+        }
+        Some(Model {
+            bias_us: keys.model_bias?,
+            scale_bytes: NonZeroU32::new(keys.model_scale?)?,
+            beta1_us: beta1_us?,
+        })
+    }
+
+    /// A number, or a string of one.
+    fn decimal(
+        &mut self,
+        route: &Object<'a, RouteKeys<'a>>,
+        key: &str,
+        value: Option<&RawValue>,
+    ) -> Option<f64> {
+        let written = value?.get().trim_matches('"');
+        let number = written.trim().parse().ok();
+        let bounds = -DECIMAL_MAX as f64..=DECIMAL_MAX as f64;
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let remedy = format!("a number from -{DECIMAL_MAX} to {DECIMAL_MAX}, such as 0.25");
+            let problem = "is not a number that can be reckoned with";
+            self.reader.problem_with(route, key, problem, remedy);
+        }
+        number
     }
 
     fn environment(&mut self, route: &Object<'a, RouteKeys<'a>>) -> Environment {
@@ -342,6 +402,16 @@ fn unfit_guest(name: &str) -> Option<&'static str> {
     None
 }
 
+/// The keys of a model of a route's execution, and the one that has no effect.
+const MODEL: [&str; 5] = [
+    "model-bias",
+    "model-scale",
+    "model-num-of-param",
+    "model-beta1",
+    MODEL_SECOND,
+];
+const MODEL_SECOND: &str = "model-beta2";
+
 /// What earlier tenants have taken, with their JSON paths.
 #[derive(Default)]
 struct Seen {
@@ -366,6 +436,7 @@ fn tenant(object: Object<'_, TenantKeys<'_>>, routes: Vec<Route>) -> Tenant {
 /// As [`tenant`].
 fn route(
     object: Object<'_, RouteKeys<'_>>,
+    model: Option<Model>,
     path: Option<PathBuf>,
     env: Environment,
     dirs: Vec<Dir>,
@@ -378,6 +449,7 @@ fn route(
         path: path.unwrap_or_default(),
         relative_deadline_us: keys.relative_deadline_us,
         expected_execution_us: keys.expected_execution_us.filter(|&time| time > 0),
+        model,
         admissions_percentile: keys.admissions_percentile,
         http_resp_content_type: keys.http_resp_content_type,
         stack_size: keys.stack_size,

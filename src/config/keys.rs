@@ -5,11 +5,12 @@
 //! remedies. Whatever a schema cannot say (equal ports, files that are missing) is in
 //! [`super::check`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::generate::SchemaSettings;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::{JsonSchema, Schema};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -75,6 +76,24 @@ pub(super) struct RouteKeys<'a> {
     /// Microseconds of processor time that a request is expected to take. 0: unknown.
     #[schemars(range(max = 86_400_000_000_u64))]
     pub(super) expected_execution_us: Option<u64>,
+    /// A model of the execution, SLEdge's: microseconds expected whatever the body, to which model-beta1 is added for
+    /// every model-scale bytes of it. Goes before expected-execution-us and past executions.
+    #[schemars(range(max = 86_400_000_000_u64))]
+    pub(super) model_bias: Option<u64>,
+    /// Of the model: how many bytes of the body model-beta1 is for.
+    #[schemars(range(min = 1, max = 4_294_967_295_u64))]
+    pub(super) model_scale: Option<u32>,
+    /// Of the model: how many parameters it has. The first is the size of the body; the second is not known here.
+    #[schemars(range(min = 1, max = 2))]
+    pub(super) model_num_of_param: Option<u8>,
+    /// Of the model: microseconds for every model-scale bytes, maybe negative.
+    #[serde(borrow)]
+    #[schemars(with = "Option<Decimal>")]
+    pub(super) model_beta1: Option<&'a RawValue>,
+    /// Of the model: microseconds for the second parameter, without effect.
+    #[serde(borrow)]
+    #[schemars(with = "Option<Decimal>")]
+    pub(super) model_beta2: Option<&'a RawValue>,
     /// Which percentile of past execution times admission control reckons with.
     #[schemars(range(min = 50, max = 99))]
     pub(super) admissions_percentile: Option<u8>,
@@ -132,6 +151,27 @@ pub(super) struct RouteKeys<'a> {
     #[schemars(length(min = 1, max = 4096), regex(pattern = r"^/"))]
     pub(super) scratch: Option<String>,
 }
+
+/// A number, or a string of one: how SLEdge writes what is no integer.
+struct Decimal;
+
+impl JsonSchema for Decimal {
+    fn schema_name() -> Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "minimum": -DECIMAL_MAX,
+            "maximum": DECIMAL_MAX,
+            "pattern": r"^[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$",
+        })
+    }
+}
+
+/// How far a [`Decimal`] is from 0 at most.
+pub(super) const DECIMAL_MAX: i64 = 1_000_000_000;
 
 /// How a function is spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -205,27 +245,7 @@ pub(super) const ROUTE_IGNORED: &[(&str, &str)] = &[
     ("http-resp-size", "responses grow as they need"),
     (
         "path_preprocess",
-        "execution times are not predicted from the input",
-    ),
-    (
-        "model-bias",
-        "execution times are not predicted from the input",
-    ),
-    (
-        "model-scale",
-        "execution times are not predicted from the input",
-    ),
-    (
-        "model-num-of-param",
-        "execution times are not predicted from the input",
-    ),
-    (
-        "model-beta1",
-        "execution times are not predicted from the input",
-    ),
-    (
-        "model-beta2",
-        "execution times are not predicted from the input",
+        "a model of the execution sees the body's size and nothing else of it",
     ),
 ];
 

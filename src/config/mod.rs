@@ -32,4 +32,4 @@ pub use load::{Examined, LoadOptions, Loaded, examine, examine_text, load, load_
 pub use methods::{Method, Methods};
 pub use problem::{Notice, Position, Problem, Problems, nearest};
 pub use router::Router;
-pub use spec::{Dir, Route, Spec, Tenant};
+pub use spec::{Dir, Model, Route, Spec, Tenant};

@@ -287,6 +287,11 @@ fn fault(schema: &Value, value: &RawValue) -> Option<String> {
         Some("object") => Kind::Object,
         _ => Kind::String,
     };
+    if schema["type"].is_array() {
+        // What a string of a number is, no schema says.
+        let is_right = matches!(kind, Kind::Integer | Kind::Number | Kind::String);
+        return (!is_right).then(|| format!("is {}, not a number", kind.name()));
+    }
     if kind != expected {
         return Some(format!("is {}, not {}", kind.name(), expected.name()));
     }
@@ -334,6 +339,9 @@ fn wanted(schema: &Value) -> String {
         (Value::Null, most) => format!("at most {most}"),
         (least, most) => format!("{least} to {most}"),
     };
+    if schema["type"].is_array() {
+        return format!("a number, {}", bounds("minimum", "maximum"));
+    }
     match schema["type"].as_str() {
         Some("integer") => format!("an integer, {}", bounds("minimum", "maximum")),
         Some("array") => {

@@ -2,6 +2,7 @@
 //!
 //! Plain data for the server. Not here: the file's form ([`super::keys`]) and its mistakes.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use super::env::Environment;
@@ -50,6 +51,8 @@ pub struct Route {
     pub relative_deadline_us: Option<u64>,
     /// Microseconds of processor time that a request is expected to take; at least 1.
     pub expected_execution_us: Option<u64>,
+    /// A model of that, which goes before all else that is known of it.
+    pub model: Option<Model>,
     /// Which percentile of past execution times admission reckons with, 50 to 99.
     pub admissions_percentile: Option<u8>,
     /// The `Content-Type` of answers, a valid field value (RFC 9110 §5.5).
@@ -88,6 +91,17 @@ pub struct Route {
     pub pointer: String,
     /// Where the value of `path` stands in the file.
     pub path_position: Option<Position>,
+}
+
+/// How long requests are expected to execute: a bias, and so much for a unit of the body's size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Model {
+    /// Whatever the body, in microseconds.
+    pub bias_us: u64,
+    /// The unit, in bytes.
+    pub scale_bytes: NonZeroU32,
+    /// For each unit, in microseconds; may be negative.
+    pub beta1_us: f64,
 }
 
 /// A directory of the host as a function sees it.

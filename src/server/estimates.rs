@@ -82,7 +82,11 @@ impl Estimates {
     }
 }
 
+/// A route's own model says more of a request than the runs of others do.
 fn estimator(route: &Route, how: Option<&NamedEstimator>, uses_sizes: bool) -> Estimator {
+    if let Some(model) = route.model {
+        return Estimator::Regression(model);
+    }
     let asked = route.percentile.and_then(Percentile::new);
     let default = || Percentile::new(PERCENTILE_DEFAULT).expect("a percentile");
     let name = match uses_sizes || asked.is_some() {
@@ -133,6 +137,30 @@ mod tests {
         }
         let got_ns = estimator.expected_ns(0);
         assert_eq!(got_ns, expected_ns, "{how:?} {percentile:?}");
+    }
+
+    /// Whatever is asked for and was learnt.
+    #[test]
+    fn a_routes_own_model_goes_before_all_else() {
+        let model = sched::estimate::Regression {
+            bias_ns: 1_000,
+            beta_micro: 2_500_000,
+            scale_bytes: 1_024.try_into().expect("not 0"),
+        };
+        let route = Route {
+            expected_ns: 700,
+            percentile: Some(90),
+            model: Some(model),
+            ..Route::default()
+        };
+        let named = ESTIMATORS.iter().map(Some).chain([None]);
+        for how in named {
+            let mut estimator = estimator(&route, how, true);
+            warm(&mut estimator, &Runs::LastNs(vec![5]));
+            estimator.observe(9);
+            let expected = [0, 1_024, 4_096].map(|bytes| estimator.expected_ns(bytes));
+            assert_eq!(expected, [1_000, 1_002, 1_010], "{how:?}");
+        }
     }
 
     #[test]

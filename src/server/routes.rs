@@ -5,6 +5,7 @@ use crate::config::{Abi, DeadlineAction, Router};
 use crate::worker::Arrival;
 use listener::{Exchange, Refusal, Target};
 use listener_http::{Head, Method, Status};
+use sched::estimate::Regression;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Route {
     pub relative_deadline_ns: Option<u64>,
     /// What is expected of an execution before any was seen, in nanoseconds; 0 where unknown.
     pub expected_ns: u64,
+    /// What is expected of an execution by the size of the body, whatever was seen.
+    pub model: Option<Regression>,
     /// Which percentile of executions is expected, from 1 to 100.
     pub percentile: Option<u8>,
     /// Content type of answers.

@@ -10,7 +10,7 @@ use crate::client::{Client, get, post};
 use crate::harness::{Server, Setup, route, route_with, tenant, wait_until};
 use crate::process::{Folder, Serving};
 
-/// A request of this route is expected to take 0.39 of a worker.
+/// A request of the first route is expected to take 0.39 of a worker, as the spec says; of the last as its model says.
 fn by_utilisation() -> Server {
     let rule = RULES.iter().find(|rule| rule.name == "utilisation");
     let setup = Setup {
@@ -23,9 +23,12 @@ fn by_utilisation() -> Server {
         ..Setup::default()
     };
     let long = json!({"expected-execution-us": 3_900_000, "relative-deadline-us": 10_000_000});
+    let sized = json!({"model-bias": 5, "model-scale": 2, "model-num-of-param": 1, "model-beta1": "1e6",
+        "relative-deadline-us": 10_000_000});
     setup.serve(&[
         route_with("/long", "puppet.wat", long),
         route("/other", "puppet.wat"),
+        route_with("/sized", "echo/echo.wasm", sized),
     ])
 }
 
@@ -58,6 +61,21 @@ fn overload_is_refused_with_an_honest_time_and_then_taken_again() {
     let ended = server.end();
     assert!(ended.refused.server >= 50, "{:?}", ended.refused);
     assert_eq!((ended.refused.tenant, ended.refused.full), (0, 0));
+}
+
+/// Of a model two bytes are expected to take a second, of ten that there are: beside an endless request eight fit.
+#[test]
+fn a_model_tells_small_requests_from_large_ones() {
+    let server = by_utilisation();
+    let mut endless = server.client();
+    endless.send(post("/long", b"l"));
+    let mut other = server.client();
+    other.barrier();
+    for body in ["", "1", "12345678", "1234567890", "1234567", "123456789012"] {
+        let expected = if body.len() <= 8 { 200 } else { 503 };
+        let response = other.post("/sized", body.as_bytes());
+        assert_eq!(response.status, expected, "{body}");
+    }
 }
 
 #[test]

@@ -189,6 +189,7 @@ fn the_schema_knows_the_keys() {
         "path",
         "relative-deadline-us",
         "expected-execution-us",
+        "model-beta1",
         "admissions-percentile",
         "http-resp-content-type",
         "stack-size",

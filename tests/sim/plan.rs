@@ -1,6 +1,7 @@
 //! What a run is going to be, drawn before it begins: the server's limits, the clients and their fates, every request
 //! byte by byte, and what its guest will do. The oracles know from here what is right.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use luge::config::Router;
 use luge::config::{Abi, DeadlineAction};
 use luge::server::{Cgi, Intake, Route, Routes};
 use sched::admission::RULES;
-use sched::estimate::ESTIMATORS;
+use sched::estimate::{ESTIMATORS, Regression};
 use sched::{DISPATCHERS, DispatchParams, Params, Reservation, SCHEDULERS, Scheduler, Tenant};
 
 use crate::request;
@@ -152,6 +153,13 @@ pub const ROUTES: [RouteRow; 3] = [
     ("/c", 1, 1, 40_000, None, Some("text/c")),
 ];
 
+/// Longer by a nanosecond for every byte of the body.
+const MODEL: Regression = Regression {
+    bias_ns: 20_000,
+    beta_micro: 1_000_000,
+    scale_bytes: NonZeroU32::MIN,
+};
+
 pub fn routes() -> Arc<Routes> {
     let route =
         |&(path, port, function, body_max_bytes, relative_deadline_ns, content_type): &RouteRow| {
@@ -165,6 +173,7 @@ pub fn routes() -> Arc<Routes> {
                 relative_deadline_ns,
                 // Half of its deadline, where it has one.
                 expected_ns: relative_deadline_ns.unwrap_or(0) / 2,
+                model: (port == 1).then_some(MODEL),
                 percentile: (port == 0).then_some(90),
                 content_type: content_type.map(str::to_owned),
                 cpu_limit_ns: None,

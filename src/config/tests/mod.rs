@@ -4,6 +4,7 @@ mod mistakes;
 mod secrets;
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ const WHOLE: &str = r#"[
           { "route": "/a/", "path": "a.wasm", "methods": ["GET", "HEAD"], "max-body-bytes": 0,
             "stderr": "body", "max-memory-bytes": 65536, "cpu-limit-us": 1,
             "relative-deadline-us": 5, "deadline-action": "drop-unstarted", "debug": true,
-            "server-timing": true, "latency-objective-us": 900,
+            "server-timing": true, "latency-objective-us": 900, "model-bias": 9, "model-scale": 1024,
+            "model-num-of-param": 1, "model-beta1": "-0.5", "model-beta2": 3,
             "scratch": "/tmp", "dirs": [ { "host": ".", "guest": "/" },
               { "host": "/", "guest": "/all", "access": "rw" } ] } ] },
       { "name": "two", "port": 10011, "weight": 30, "replenishment-period-us": 400, "max-budget-us": 1200,
@@ -97,6 +99,14 @@ fn dir(host: &str, guest: &str, access: Access) -> Dir {
     }
 }
 
+fn model(beta1_us: f64) -> Model {
+    Model {
+        bias_us: 9,
+        scale_bytes: NonZeroU32::new(1024).expect("not 0"),
+        beta1_us,
+    }
+}
+
 /// The route of [`WHOLE`] that says nothing.
 fn bare() -> Route {
     Route {
@@ -104,6 +114,7 @@ fn bare() -> Route {
         path: PathBuf::from("modules/b.wat"),
         relative_deadline_us: None,
         expected_execution_us: None,
+        model: None,
         admissions_percentile: None,
         http_resp_content_type: None,
         stack_size: None,
@@ -122,7 +133,7 @@ fn bare() -> Route {
         dirs: Vec::new(),
         scratch: None,
         pointer: "$[1].routes[0]".to_owned(),
-        path_position: position(14, 45),
+        path_position: position(15, 45),
     }
 }
 
@@ -153,6 +164,7 @@ fn whole() -> [Tenant; 2] {
         debug: true,
         server_timing: true,
         latency_objective_us: Some(900),
+        model: Some(model(-0.5)),
         dirs: vec![dir(".", "/", Access::Ro), dir("/", "/all", Access::Rw)],
         scratch: Some("/tmp".to_owned()),
         pointer: "$[0].routes[1]".to_owned(),
@@ -216,6 +228,42 @@ fn what_has_no_effect_is_accepted_and_said_once() {
         .notices;
     let said: Vec<_> = notices.iter().map(|notice| &*notice.at).collect();
     assert_eq!(said, ["$[0].route-replicas", "$[0].port"]);
+}
+
+/// Decimals are numbers or strings of numbers; of two parameters one is known.
+#[test]
+fn models_of_executions() {
+    for (beta1, beta1_us) in [
+        (json!(3), 3.0),
+        (json!(-3), -3.0),
+        (json!(0.25), 0.25),
+        (json!(1e-3), 0.001),
+        (json!("0"), 0.0),
+        (json!("-12.5"), -12.5),
+        (json!("1e9"), 1e9),
+    ] {
+        let mut keys = json!({"model-bias": 9, "model-scale": 1024, "model-num-of-param": 2,
+            "model-beta1": beta1, "model-beta2": "0.0"});
+        let loaded = read(&with_route(&keys), LoadOptions::default()).expect("a model");
+        let route = &loaded.spec.tenants[0].routes[0];
+        assert_eq!(route.model, Some(model(beta1_us)), "{beta1}");
+        assert_eq!(loaded.notices, []);
+        for (key, value) in [
+            ("model-beta2", json!("0.1")),
+            ("expected-execution-us", json!(7)),
+            ("admissions-percentile", json!(70)),
+        ] {
+            keys[key] = value;
+        }
+        let loaded = read(&with_route(&keys), LoadOptions::default()).expect("a model");
+        let said: Vec<_> = loaded.notices.iter().map(|notice| &*notice.at).collect();
+        let keys = [
+            "model-beta2",
+            "expected-execution-us",
+            "admissions-percentile",
+        ];
+        assert_eq!(said, keys.map(|key| format!("$[0].routes[0].{key}")));
+    }
 }
 
 #[test]
@@ -305,7 +353,7 @@ fn the_schema() {
     );
     assert_eq!(tenant["required"], json!(["name", "port", "routes"]));
     assert_eq!(route["required"], json!(["route", "path"]));
-    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 6), (route, ROUTE_IGNORED, 21)] {
+    for (object, ignored, own) in [(tenant, TENANT_IGNORED, 6), (route, ROUTE_IGNORED, 26)] {
         assert_eq!(object["additionalProperties"], false);
         let properties = object["properties"].as_object().expect("properties");
         assert_eq!(properties.len(), own + ignored.len());
