@@ -55,7 +55,7 @@ pub struct Header {
     pub scheduler: String,
     /// Its quantum.
     pub quantum_ns: u64,
-    /// How guests were preempted: `signal`, `epoch` or `off`.
+    /// How guests were preempted: `signal`, `epoch` or `off`; `simulated` in a simulation.
     pub preemption: String,
     /// Which worker got a request, by name.
     pub dispatch: String,

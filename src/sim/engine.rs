@@ -402,6 +402,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
         self.dispatch.dispatch(&offer, &self.loads)
     }
 
+    #[inline]
     fn deliver(&mut self, index: usize, request: Request) -> Happening {
         let first = match self.has_bursts {
             true => self.requests.burst(&request, 0),
@@ -470,6 +471,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
     }
 
     /// A worker has one more who is ready.
+    #[inline]
     fn ready(&mut self, index: usize, newcomer: &Newcomer) {
         match &mut self.workers[index].phase {
             Phase::Idle => self.turn(index),
@@ -548,7 +550,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
         };
         let mut work_from_ns = now;
         self.totals.resumed += 1;
-        let request = worker.tasks.job_mut(slice.task).request;
+        let request = &worker.tasks.job_mut(slice.task).request;
         let seq = request.arrival.seq;
         if first {
             self.totals.started += 1;
@@ -559,7 +561,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
                 self.notes.note(index + 1, now, seq, What::Taken);
             }
             if let Some(front) = &mut self.front {
-                front.started(now, &request);
+                front.started(now, request);
             }
         }
         self.notes.note(index + 1, now, seq, What::Resumed);
@@ -645,17 +647,18 @@ impl<S: Source, N: Notes> Engine<S, N> {
         let key = tasks.key(task);
         let job = tasks.job_mut(task);
         job.waited_ns += wait_ns;
-        let rank = job.request.arrival.rank(self.config.scheduler);
-        self.totals.blocked += 1;
+        let arrival = job.request.arrival;
         if wait_ns == 0 {
             // A wake that finds its task running is kept until the slice's end.
             tasks.wake(now, key);
-            let seq = tasks.job_mut(task).request.arrival.seq;
-            self.stop(index, task, SliceEnd::Blocked);
-            self.notes.note(index + 1, now, seq, What::Woken);
+        }
+        self.totals.blocked += 1;
+        self.stop(index, task, SliceEnd::Blocked);
+        if wait_ns == 0 {
+            self.notes.note(index + 1, now, arrival.seq, What::Woken);
         } else {
-            self.stop(index, task, SliceEnd::Blocked);
-            let rank = self.workers[index].tasks.rank(task).unwrap_or(rank);
+            let rank = self.workers[index].tasks.rank(task);
+            let rank = rank.unwrap_or_else(|| arrival.rank(self.config.scheduler));
             let at_ns = now.saturating_add(wait_ns);
             self.waiting.push((now, at_ns), index, key, rank);
         }

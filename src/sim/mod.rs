@@ -173,6 +173,9 @@ fn convert_recording(file: &Path, out: &mut dyn Write) -> Result<(), String> {
     if let Some(left_out) = replay.recording.counts.left_out() {
         eprintln!("luge sim: left out: {left_out}");
     }
+    if replay.recording.is_truncated {
+        eprintln!("luge sim: the end of the recording is missing");
+    }
     Ok(())
 }
 

@@ -68,16 +68,15 @@ impl Replay {
             timelines.take(&chunk.map_err(|error| error.to_string())?)?;
         }
         let (mut records, bursts, counts) = timelines.finish();
+        if let (true, Some(left_out)) = (records.is_empty(), counts.left_out()) {
+            return Err(format!("no request in it is whole: {left_out}"));
+        }
         let used = Used::new(&header, &mut records);
         let names = used.tenants.iter();
         let names = names.map(|&tenant| header.tenants[usize::from(tenant)].name.clone());
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let names = (&*name, names.collect());
-        let trace = Trace::new(names, used.classes, records, bursts);
-        let trace = trace.map_err(|why| match counts.left_out() {
-            None => why,
-            Some(left_out) => format!("{why} that can be replayed; left out: {left_out}"),
-        })?;
+        let trace = Trace::new(names, used.classes, records, bursts)?;
         let owed = used.tenants.iter();
         let recording = Recording {
             file: path.into(),

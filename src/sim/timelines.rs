@@ -11,7 +11,9 @@
 //! has lost events in between, is left out and counted: a guess at how long something ran would be taken for a
 //! measurement. Of those that did not run it is the mean of their route's.
 //!
-//! Yields are kept. A wake that came before its task had blocked is not noted as one that is waited for: the wait is 0.
+//! Yields are kept. Where a task blocks and goes on without a wake in between, what it waited for was there already: the
+//! wait is 0. A wait ends when the worker has heard of it, between two slices: where those are long, a recorded wait may
+//! be longer than what was waited for.
 
 use std::collections::HashMap;
 
@@ -36,7 +38,7 @@ pub struct Timelines {
     records: Vec<Record>,
     bursts: Bursts,
     /// By source: how often events were lost.
-    gaps: Vec<u32>,
+    gaps: Vec<u64>,
     /// By route: how many finished, and how long they ran together.
     finished: Vec<(u64, u128)>,
     counts: Counts,
@@ -51,11 +53,11 @@ pub struct Counts {
     pub not_run: u64,
     /// … of them those that were dropped after they had run for a while, which run for as long.
     pub cut_short: u64,
-    /// Left out: they arrived before the recording began.
-    pub begun_before: u64,
-    /// Left out: the recording ends before they do.
-    pub not_ended: u64,
-    /// Left out: events of theirs were overwritten before they were recorded.
+    /// Left out: their arrival is not in it.
+    pub without_beginning: u64,
+    /// Left out: their end is not in it.
+    pub without_end: u64,
+    /// Left out: events of theirs in between were overwritten before they were recorded.
     pub with_losses: u64,
     /// Left out: their events contradict each other.
     pub contradictory: u64,
@@ -73,8 +75,8 @@ impl Counts {
     /// How many are left out, and why; `None`: nobody is.
     pub fn left_out(&self) -> Option<String> {
         let reasons = [
-            (self.begun_before, "arrived before the recording"),
-            (self.not_ended, "ended after it"),
+            (self.without_beginning, "have no beginning in it"),
+            (self.without_end, "have no end in it"),
             (self.with_losses, "have lost events"),
             (self.contradictory, "contradict themselves"),
             (self.unknown, "did not run and nobody of their route did"),
@@ -94,7 +96,7 @@ struct Course {
     record: Option<usize>,
     state: State,
     /// The worker that has it, as a source, and how often that one had lost events by then.
-    source: (u16, u32),
+    source: (u16, u64),
     /// When the state began.
     since_ns: i64,
     /// What it worked in the burst that is not over.
@@ -182,7 +184,7 @@ impl Timelines {
     }
 
     /// Takes note of a worker's event.
-    fn worked(&mut self, source: (u16, u32), now: i64, event: &Event) -> Result<(), String> {
+    fn worked(&mut self, source: (u16, u64), now: i64, event: &Event) -> Result<(), String> {
         self.counts.preemptions += u64::from(event.what == What::Preempted);
         let course = match event.what {
             // One that is over may be woken still.
@@ -239,7 +241,7 @@ impl Timelines {
                 ..
             }) => self.records[at].is_guess = true,
             Some(course) => self.count_incomplete(&course),
-            None => self.counts.begun_before += 1,
+            None => self.counts.without_beginning += 1,
         }
     }
 
@@ -301,13 +303,13 @@ impl Timelines {
 
     fn count_incomplete(&mut self, course: &Course) {
         let counter = match (course.record, course.state) {
-            (None, _) => &mut self.counts.begun_before,
+            (None, _) => &mut self.counts.without_beginning,
             (_, State::Broken(Why::Contradiction)) => &mut self.counts.contradictory,
             (_, State::Broken(Why::Loss)) => &mut self.counts.with_losses,
             _ if self.gaps[usize::from(course.source.0)] > course.source.1 => {
                 &mut self.counts.with_losses
             }
-            _ => &mut self.counts.not_ended,
+            _ => &mut self.counts.without_end,
         };
         *counter += 1;
     }
@@ -322,7 +324,7 @@ impl Course {
     }
 
     /// Takes note of an event of a worker, by its number as a source and how often it has lost events.
-    fn step(&mut self, source: (u16, u32), now: i64, what: What) {
+    fn step(&mut self, source: (u16, u64), now: i64, what: What) {
         use State::{Blocked, Broken, Dropped, Elsewhere, Finished, Ready, Running};
         let state = self.state;
         if let (Ready | Running, What::Woken) | (Broken(_), _) = (state, what) {
@@ -601,12 +603,12 @@ mod tests {
     #[test]
     fn what_is_not_whole_is_left_out_and_counted() {
         let good = "0: A9@0 | 2: T9@0 R9@1 F9@2";
-        let begun_before = |count| Counts {
-            begun_before: count,
+        let without_beginning = |count| Counts {
+            without_beginning: count,
             ..Counts::default()
         };
-        let not_ended = |count| Counts {
-            not_ended: count,
+        let without_end = |count| Counts {
+            without_end: count,
             ..Counts::default()
         };
         let lost = |count, events_lost| Counts {
@@ -619,23 +621,26 @@ mod tests {
             ..Counts::default()
         };
         let rows = [
-            ("1: R1@0 F1@5", begun_before(1)),
-            ("1: T1@0 R1@0 F1@5", begun_before(1)),
-            ("1: F1@0 X2@1", begun_before(2)),
-            ("0: S1@0 C2@0 H3@0", begun_before(0)),
-            ("0: A1@0", not_ended(1)),
+            ("1: R1@0 F1@5", without_beginning(1)),
+            ("1: T1@0 R1@0 F1@5", without_beginning(1)),
+            ("1: F1@0 X2@1", without_beginning(2)),
+            ("0: S1@0 C2@0 H3@0", without_beginning(0)),
+            ("0: A1@0", without_end(1)),
             (
                 "0: A1@0 A2@0 A3@0 | 1: T1@0 T2@1 R2@2 T3@3 R3@4 B3@5",
-                not_ended(3),
+                without_end(3),
             ),
             // Its slice, its end, its beginning and the whole of it are lost.
             ("0: A1@0 | 1: T1@0 | 1!2: R1@4 F1@5", lost(1, 2)),
             ("0: A1@0 | 1: T1@0 R1@0 | 1!1:", lost(1, 1)),
             ("0: A1@0 | 1!1: R1@0 F1@5", lost(1, 1)),
             ("0: A1@0 | 1!1: X1@5", lost(1, 1)),
-            ("0: A1@0 | 1!1:", not_ended(1).and_lost(1)),
+            ("0: A1@0 | 1!1:", without_end(1).and_lost(1)),
             // Another worker's do not matter, nor the listener's, nor those before it came.
-            ("1: T1@0 R1@0 | 2!4: | 0!1: A1@0", not_ended(1).and_lost(5)),
+            (
+                "1: T1@0 R1@0 | 2!4: | 0!1: A1@0",
+                without_end(1).and_lost(5),
+            ),
             ("0: A1@9 | 1: R1@10", lost(1, 0)),
             ("0: A1@0 | 1: T1@0 B1@1", contradictory),
             ("0: A1@0 | 1: T1@0 F1@1", contradictory),

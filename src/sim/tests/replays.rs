@@ -409,10 +409,7 @@ fn files_that_are_not_what_they_should_be() {
     judge(nothing, Err("there are no requests in it"));
     let begun = vec![arrived(0, 1, 2), arrived(0, 2, 2)];
     let begun = recording(&header(), &[(LISTENER, 0, begun)]);
-    judge(
-        begun,
-        Err("that can be replayed; left out: 2 ended after it"),
-    );
+    judge(begun, Err("no request in it is whole: 2 have no end in it"));
     let said = args("--replay /none.rec").scenario().expect_err("no file");
     assert!(said.starts_with("/none.rec: "), "{said}");
 }
