@@ -188,13 +188,20 @@ impl<'a> Lines<'a> {
 
     /// A row.
     pub fn put(&mut self, line: Arguments<'_>) -> Result<(), String> {
-        writeln!(self.0, "{line}").map_err(|error| format!("cannot write: {error}"))
+        Self::judge(writeln!(self.0, "{line}"))
     }
 
     /// There are no more.
     pub fn finish(mut self) -> Result<(), String> {
-        let flushed = self.0.flush();
-        flushed.map_err(|error| format!("cannot write: {error}"))
+        Self::judge(self.0.flush())
+    }
+
+    fn judge(written: io::Result<()>) -> Result<(), String> {
+        match written {
+            // A reader that has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|error| format!("cannot write: {error}")),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use perf::recording::{Header, Reader, Route};
+use perf::recording::{self, Header, Reader, Route};
 use sched::limits::WEIGHT_MAX;
 use sched::{Nanos, Reservation, Tenant};
 
@@ -100,12 +100,12 @@ impl Replay {
         let us = |time_ns: Nanos| time_ns as f64 / 1e3;
         for record in self.trace.records() {
             let route = self.recording.route(usize::from(record.class));
-            let tenant = &self.recording.header.tenants[usize::from(route.tenant)];
+            let tenant = owner(&self.recording.header, route);
             lines.put(format_args!(
                 "{},{},{},{},{},{}",
                 us(record.arrival_ns as Nanos),
                 us(record.service_ns),
-                field(&route.name),
+                field(path(route, tenant)),
                 field(&tenant.name),
                 route
                     .deadline_ns
@@ -196,12 +196,12 @@ impl Used {
         let is_alone = used.tenants.len() == 1;
         for (class, &at) in (0..).zip(&used.routes) {
             class_of[usize::from(at)] = Some(class);
-            let Route { name, tenant, .. } = route(at);
+            let (route, tenant) = (route(at), owner(header, route(at)));
             let name = match is_alone {
-                true => name.clone(),
-                false => label(&header.tenants[usize::from(*tenant)].name, name),
+                true => path(route, tenant).to_owned(),
+                false => label(&tenant.name, path(route, tenant)),
             };
-            let tenant = used.tenants.binary_search(tenant);
+            let tenant = used.tenants.binary_search(&route.tenant);
             let tenant = tenant.expect("its route is used") as u16;
             used.classes.push(TraceClass::new(name, tenant));
         }
@@ -211,6 +211,17 @@ impl Used {
         }
         used
     }
+}
+
+fn owner<'a>(header: &'a Header, route: &Route) -> &'a recording::Tenant {
+    &header.tenants[usize::from(route.tenant)]
+}
+
+/// A route without its tenant, which servers put before it in logs.
+fn path<'a>(route: &'a Route, tenant: &recording::Tenant) -> &'a str {
+    let path = route.name.strip_prefix(&tenant.name);
+    let path = path.filter(|path| path.starts_with('/'));
+    path.unwrap_or(&route.name)
 }
 
 /// A name as a field of CSV: a comma would be the field's end.

@@ -88,7 +88,8 @@ fn header() -> Header {
         tenants: vec![tenant("one", 100), tenant("two", 300)],
         routes: vec![
             route("/never", 0, None),
-            route("/a,b", 1, Some(50_000)),
+            // As servers call it in logs.
+            route("two/a,b", 1, Some(50_000)),
             route("/c", 0, None),
         ],
     }
@@ -426,7 +427,7 @@ fn headers_that_make_no_sense() {
         (|it| it.quantum_ns = u64::MAX, Err("above 3600000000000: choose with --quantum-us")),
         (|it| it.workers = 2_000, Err("a number of workers of 2000, above 1024")),
         (|it| it.routes.truncate(2), Err("request 1 is for route 2 of 2")),
-        (|it| it.routes[1].tenant = 2, Err("route \"/a,b\" is of tenant 2 of 2")),
+        (|it| it.routes[1].tenant = 2, Err("route \"two/a,b\" is of tenant 2 of 2")),
         (|it| it.tenants[0].weight = 0, Err("the weight of tenant \"one\" is 0, not from 1")),
         (|it| it.tenants[0].budget_ns = 9, Ok(())),
         (|it| it.preemption = "off".into(), Ok(())),
@@ -520,4 +521,24 @@ fn a_recording_is_converted_to_a_trace_and_read_again() {
     for path in [path, trace] {
         std::fs::remove_file(path).expect("it was there");
     }
+}
+
+/// What takes no more is no error if it is a reader that has seen enough.
+#[test]
+fn a_reader_may_have_seen_enough() {
+    struct Closed(std::io::ErrorKind);
+    impl std::io::Write for Closed {
+        fn write(&mut self, _bytes: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let replay = Replay::of(Path::new("x"), &afternoon()[..], &Owed::new()).expect("a recording");
+    let convert = |kind| replay.convert(&mut Closed(kind));
+    assert_eq!(convert(std::io::ErrorKind::BrokenPipe), Ok(()));
+    let said = convert(std::io::ErrorKind::StorageFull).expect_err("no room");
+    assert!(said.starts_with("cannot write: "), "{said}");
 }
