@@ -117,6 +117,13 @@ fn with_price(mut settled: Settings, price: Calibration) -> Result<Settings, Pro
     if settled.quantum_us >= quantum_min_us {
         return Ok(settled);
     }
+    if !settled.quantum_floor {
+        tracing::warn!(
+            quantum_min_us,
+            "the quantum is short: preemption takes more than a tenth of it"
+        );
+        return Ok(settled);
+    }
     let quantum = row(&mut settled, "quantum-us");
     if quantum.source != Source::Default {
         let cost_us = price.preemption_ns as f64 / 1e3;
@@ -180,6 +187,11 @@ mod tests {
         check(&[("quantum-us", "24")], 2_400, Ok(24));
         check(&[("quantum-us", "23")], 2_400, Err("24 or more"));
         check(&[("quantum-us", "1")], 0, Ok(1));
+        check(
+            &[("quantum-us", "23"), ("quantum-floor", "off")],
+            2_400,
+            Ok(23),
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Admission: whether a request is taken at all, decided before anything is spent on it.
 //!
-//! Two questions are asked, and each has a rule of its own: whether the tenant has budget for it ([`budgets`]; if not, 429),
-//! and whether the server has room ([`utilisation`], [`delay`], [`demand`], or no rule; if not, 503). A request that is
+//! Three questions are asked, and each has a rule of its own: whether the tenant has budget for it ([`budgets`]; if not,
+//! 429), whether it leaves places to the other tenants ([`thresholds`]; if not, 429), and whether the server has room
+//! ([`utilisation`], [`delay`], [`demand`], or no rule; if not, 503). A request that is
 //! taken has a [`Receipt`] for the capacity that it holds. It cannot be copied, and [`Admission::end`] consumes it, however
 //! the request ends: answered, trapped, killed, dropped before it began, or refused by the dispatcher after all. Who
 //! loses one loses the capacity, so the compiler warns of a receipt that is not used.
@@ -17,11 +18,13 @@ use crate::tenant::Tenant;
 pub mod budgets;
 pub mod delay;
 pub mod demand;
+pub mod thresholds;
 pub mod utilisation;
 
 pub use budgets::Budgets;
 pub use delay::QueueDelay;
 pub use demand::DemandBound;
+pub use thresholds::Thresholds;
 pub use utilisation::Utilisation;
 
 /// What is looked at of a request.
@@ -41,7 +44,7 @@ pub struct Request {
 pub enum Verdict {
     /// It is taken.
     Admit(Receipt),
-    /// The tenant has used up what it may: 429.
+    /// The tenant has used up its budget, or its part of the places: 429.
     RefuseTenant {
         /// When there should be enough again, from now, in nanoseconds.
         retry_after_ns: Nanos,
@@ -146,20 +149,30 @@ fn room(params: &RuleParams<'_>) -> Utilisation {
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
     budgets: Option<Budgets>,
+    thresholds: Option<Thresholds>,
     rule: Rule,
 }
 
 impl Admission {
-    /// By these rules; `None`: tenants have no budgets.
+    /// By these rules; `None`: tenants have no budgets, and any may have all places.
     #[must_use]
-    pub const fn new(budgets: Option<Budgets>, rule: Rule) -> Self {
-        Self { budgets, rule }
+    pub const fn new(budgets: Option<Budgets>, thresholds: Option<Thresholds>, rule: Rule) -> Self {
+        Self {
+            budgets,
+            thresholds,
+            rule,
+        }
     }
 
     /// Decides about a request that came now.
     pub fn decide(&mut self, now: Nanos, request: &Request) -> Verdict {
         if let Some(budgets) = &mut self.budgets
             && let Err(retry_after_ns) = budgets.check(now, request)
+        {
+            return Verdict::RefuseTenant { retry_after_ns };
+        }
+        if let Some(thresholds) = &self.thresholds
+            && let Err(retry_after_ns) = thresholds.check(request.tenant)
         {
             return Verdict::RefuseTenant { retry_after_ns };
         }
@@ -175,6 +188,9 @@ impl Admission {
         };
         if let Some(budgets) = &mut self.budgets {
             budgets.take(request);
+        }
+        if let Some(thresholds) = &mut self.thresholds {
+            thresholds.take(request.tenant);
         }
         Verdict::Admit(Receipt {
             tenant: request.tenant,
@@ -207,6 +223,9 @@ impl Admission {
         if let Some(budgets) = &mut self.budgets {
             budgets.settle(now, receipt.tenant, receipt.expected_ns, ran_ns);
         }
+        if let Some(thresholds) = &mut self.thresholds {
+            thresholds.give(receipt.tenant);
+        }
         match &mut self.rule {
             Rule::None => {}
             Rule::Utilisation(rule) => rule.give(receipt.share, receipt.expected_ns),
@@ -216,9 +235,14 @@ impl Admission {
         }
     }
 
-    /// Whether the rule knows of no request that it holds capacity for.
+    /// Whether the rules know of no request that they hold capacity for.
     #[must_use]
-    pub const fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
+        let gave_places = self.thresholds.as_ref().is_none_or(Thresholds::is_idle);
+        gave_places && self.gave_room()
+    }
+
+    const fn gave_room(&self) -> bool {
         match &self.rule {
             Rule::None => true,
             Rule::Utilisation(rule) => rule.is_idle(),

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use sched::admission::{
-    Admission, Budgets, DemandBound, QueueDelay, Receipt, Request, Rule, Utilisation, Verdict,
+    Admission, Budgets, DemandBound, QueueDelay, Receipt, Request, Rule, Thresholds, Utilisation,
+    Verdict,
 };
-use sched::{Reservation, Tenant};
+use sched::{Reservation, SCHEDULERS, Tenant};
 
 const NEVER: u64 = u64::MAX;
 
@@ -61,7 +62,11 @@ fn check(admission: &mut Admission, asked: &[(u64, Request, Is)]) -> Vec<Receipt
 #[test]
 fn utilisation_stays_below_the_capacity() {
     let rule = |workers, reserve| {
-        Admission::new(None, Rule::Utilisation(Utilisation::new(workers, reserve)))
+        Admission::new(
+            None,
+            None,
+            Rule::Utilisation(Utilisation::new(workers, reserve)),
+        )
     };
     // Two workers without a fifth: 1.6. Halves are taken three times; a tenth then, and no more.
     let half = request(0, 50, 1_100);
@@ -103,7 +108,7 @@ fn utilisation_stays_below_the_capacity() {
 
 #[test]
 fn budgets_cap_tenants() {
-    let mut admission = Admission::new(Some(Budgets::new(0, &tenants())), Rule::None);
+    let mut admission = Admission::new(Some(Budgets::new(0, &tenants())), None, Rule::None);
     let of = |expected_ns| request(0, expected_ns, NEVER);
     let mut receipts = check(
         &mut admission,
@@ -146,10 +151,54 @@ fn budgets_cap_tenants() {
     );
 }
 
+/// Who has much to do leaves a fifth of the places, of which another one may have as much of what is left.
+#[test]
+fn no_tenant_gets_all_places() {
+    let fresh = || Admission::new(None, Some(Thresholds::new(2, 10)), Rule::None);
+    let [first, second] = [0, 1].map(|tenant| request(tenant, 0, NEVER));
+    let mut admission = fresh();
+    let mut asked = vec![(0, first, In); 8];
+    asked.extend([(0, first, Is::Tenant(1)), (0, second, In)]);
+    // One place is left, and the first has eight times as many.
+    asked.extend([(0, first, Is::Tenant(1)), (0, second, In)]);
+    // None is left, for nobody.
+    asked.extend([(0, first, Is::Tenant(1)), (0, second, Is::Tenant(1))]);
+    let mut receipts = check(&mut admission, &asked);
+    // Who has less to do gets what becomes free.
+    admission.end(1, receipts.remove(0), 0);
+    check(
+        &mut admission,
+        &[(1, first, Is::Tenant(1)), (1, second, In)],
+    );
+    // Nobody counts those of a tenant of whom nobody told.
+    let unknown = request(9, 0, NEVER);
+    check(&mut fresh(), &[(0, unknown, In); 50]);
+}
+
+/// Only policies that tell tenants apart need it, and only where there are some.
+#[test]
+fn thresholds_are_for_policies_that_know_tenants() {
+    for scheduler in SCHEDULERS {
+        let knows = ["wfq", "mtds", "mtdbf"].contains(&scheduler.name);
+        assert_eq!(
+            Thresholds::of(scheduler, 2, 10).is_some(),
+            knows,
+            "{}",
+            scheduler.name
+        );
+        assert!(
+            Thresholds::of(scheduler, 1, 10).is_none(),
+            "{}",
+            scheduler.name
+        );
+    }
+}
+
 #[test]
 fn reservations_are_taken_and_the_rest_where_there_is_room() {
     let room = Utilisation::new(1, 500);
-    let mut admission = Admission::new(None, Rule::Demand(DemandBound::new(&tenants(), room)));
+    let mut admission =
+        Admission::new(None, None, Rule::Demand(DemandBound::new(&tenants(), room)));
     // A tenth of the server carries 10 by 100, and 10 more by 200.
     let receipts = check(
         &mut admission,
@@ -186,7 +235,8 @@ fn capacity_is_always_given_back() {
         for budgets in [false, true] {
             for seed in 0..200 {
                 let budgets = budgets.then(|| Budgets::new(0, &tenants()));
-                lives(Admission::new(budgets, rule()), seed);
+                let thresholds = (seed % 2 == 0).then(|| Thresholds::new(2, 1_000));
+                lives(Admission::new(budgets, thresholds, rule()), seed);
             }
         }
     }
@@ -286,7 +336,7 @@ fn overload(mut admission: Admission, gap_ns: u64) -> (usize, Vec<u64>, u64) {
 
 #[test]
 fn overload_is_cut_to_the_target_and_the_worker_stays_busy() {
-    let rule = || Admission::new(None, Rule::Delay(QueueDelay::new(2_000, 20_000)));
+    let rule = || Admission::new(None, None, Rule::Delay(QueueDelay::new(2_000, 20_000)));
     // 0.8, 1.2 and ten times what the worker can do.
     for gap_ns in [125, 84, 10] {
         let (refused, waits_ns, end_ns) = overload(rule(), gap_ns);
@@ -316,7 +366,7 @@ fn overload_is_cut_to_the_target_and_the_worker_stays_busy() {
 /// A burst that drains is no overload.
 #[test]
 fn a_burst_is_not_refused() {
-    let mut admission = Admission::new(None, Rule::Delay(QueueDelay::new(2_000, 20_000)));
+    let mut admission = Admission::new(None, None, Rule::Delay(QueueDelay::new(2_000, 20_000)));
     let burst = [(0, request(0, 0, NEVER), In); 150];
     let receipts = check(&mut admission, &burst);
     for (i, mut receipt) in receipts.into_iter().enumerate() {

@@ -70,6 +70,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("cores", "LIST", "(all allowed)", "The cores to use, such as 0,2-3: the first for the listener, the others for workers"),
     Flag::new("scheduler", "NAME", "rr", "The policy by which workers choose among requests: fifo, rr, edf by the routes' deadlines, or fifo-preemptive, llf, sjf, srpt, wfq, mtds, mtdbf, mlfq, darc").or("SLEDGE_SCHEDULER"),
     Flag::new("quantum-us", "US", "1000", "How long a request runs before others get their turn, in microseconds").or("SLEDGE_QUANTUM_US"),
+    Flag::new("quantum-floor", "MODE", "on", "Whether a quantum is refused if preemption would take more than a tenth of it: on, or off (for experiments)"),
     Flag::new("hysteresis-us", "US", "100", "With llf: by how much another request must be more pressed to take over, in microseconds"),
     Flag::new("mlfq-levels", "N", "4", "With mlfq: the number of levels; each has twice the time of the one before"),
     Flag::new("mlfq-boost-us", "US", "100000", "With mlfq: how often all requests rise to the first level, in microseconds"),

@@ -67,6 +67,7 @@ impl Settings {
                 scheduler.name.to_owned()
             }),
             quantum_us: from.integer("quantum-us", 1, 999_999),
+            quantum_floor: from.choice("quantum-floor", &[("on", true), ("off", false)]),
             hysteresis_us: from.param_us("hysteresis-us", "hysteresis-ns"),
             mlfq_levels: narrow(from.param("mlfq-levels", "levels", 1)),
             mlfq_boost_us: from.param_us("mlfq-boost-us", "boost-ns"),
@@ -553,6 +554,7 @@ mod tests {
             ("ring-depth", "65536", "65536"),
             ("spin-us", "0", "0"),
             ("listener-spin-us", "0", "0"),
+            ("quantum-floor", "off", "off"),
             ("hysteresis-us", "0", "0"),
             ("mlfq-levels", "8", "8"),
             ("dispatch", "jbsq", "jbsq"),
@@ -643,6 +645,7 @@ mod tests {
             ("header-timeout", "0s", "1ms to 1h"),
             ("spin-us", "x", "0 to"),
             ("listener-spin-us", "1000001", "0 to 1000000"),
+            ("quantum-floor", "low", "one of on, off"),
             ("hysteresis-us", "3600000001", "0 to 3600000000"),
             ("mlfq-levels", "9", "1 to 8"),
             ("mlfq-boost-us", "0", "1 to 3600000000"),

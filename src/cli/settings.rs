@@ -31,6 +31,8 @@ pub struct Settings {
     pub scheduler: &'static Scheduler,
     /// How long a request runs before others get their turn, in microseconds; at least 1.
     pub quantum_us: u64,
+    /// Whether a quantum that preemption takes too much of is refused.
+    pub quantum_floor: bool,
     /// By how much another request must be more pressed to take over, in microseconds.
     pub hysteresis_us: u64,
     /// The number of levels of multi-level feedback.

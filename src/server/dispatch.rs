@@ -236,7 +236,7 @@ impl<C: Clock> Dispatcher<C> {
                 Status::TOO_MANY_REQUESTS,
                 retry_after_ns,
                 event::Refusal::Tenant,
-                "refused: its tenant has used up its budget",
+                "refused: its tenant has all that it may",
             ),
             Verdict::RefuseServer { retry_after_ns } => (
                 &mut self.refused.server,

@@ -101,6 +101,13 @@ pub struct Options {
     pub flight: FlightTo,
 }
 
+impl Options {
+    /// Requests of which a worker's policy knows at once; more wait in its ring, first in, first out.
+    fn tasks_max(&self) -> u32 {
+        self.outstanding_max.min(self.sandbox.sandboxes_max)
+    }
+}
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -183,7 +190,7 @@ impl Server {
             Monotonic.now_ns(),
             options.scheduler,
             options.intake.clone(),
-            (&deployment.tenants, workers),
+            (&deployment.tenants, workers, options.tasks_max()),
         );
         let tenants = crate::tenants::shares(&deployment.tenants, workers);
         let tenants: Arc<[_]> = tenants.into();

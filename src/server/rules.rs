@@ -1,7 +1,7 @@
 //! By what the listener's thread decides, made of what the server is told.
 
 use super::estimates::Learnt;
-use sched::admission::{Admission, Budgets, NamedRule, RuleParams};
+use sched::admission::{Admission, Budgets, NamedRule, RuleParams, Thresholds};
 use sched::estimate::NamedEstimator;
 use sched::{Dispatch, DispatchParams, Fact, Nanos, Scheduler, Tenant};
 
@@ -67,7 +67,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules for so many workers and these tenants, whose reservations are those of all workers together.
+    /// The rules for so many workers, whose policies see so many requests each, and these tenants, whose reservations are
+    /// those of all workers together.
     ///
     /// # Panics
     ///
@@ -77,7 +78,7 @@ impl Rules {
         now: Nanos,
         scheduler: &'static Scheduler,
         intake: Intake,
-        (tenants, workers): (&[Tenant], usize),
+        (tenants, workers, tasks_max): (&[Tenant], usize, u32),
     ) -> Rules {
         let uses = [scheduler.uses, intake.admission.uses, intake.dispatch.uses];
         let uses_sizes =
@@ -90,11 +91,13 @@ impl Rules {
             interval_ns: intake.interval_ns,
         });
         let budgets = intake.caps_budgets.then(|| Budgets::new(now, tenants));
+        let places = tasks_max.saturating_mul(workers as u32);
+        let thresholds = Thresholds::of(scheduler, tenants.len(), places);
         Rules {
             scheduler,
             dispatch: (intake.dispatch.build)(&intake.dispatch_params),
             backlog_max: intake.backlog_max,
-            admission: Admission::new(budgets, rule),
+            admission: Admission::new(budgets, thresholds, rule),
             estimator: intake.estimator,
             uses_sizes,
             learnt: intake.learnt,

@@ -106,7 +106,7 @@ impl WorkerPlan {
         let (said, ready) = channel();
         let sandbox = options.sandbox.clone();
         let settings = WorkerSettings {
-            tasks_max: options.outstanding_max.min(sandbox.sandboxes_max),
+            tasks_max: options.tasks_max(),
             scheduler: options.scheduler,
             params: options.params,
             notice_ns: options.params.quantum_ns,

@@ -30,6 +30,8 @@ use sched::{
     Scheduler, Slice, TaskId, Tenant,
 };
 
+use sched::admission::Thresholds;
+
 use super::calendar::{Calendar, NEVER};
 use super::front::{Front, FrontConfig};
 use super::notes::Notes;
@@ -222,6 +224,8 @@ impl<S: Source, N: Notes> Engine<S, N> {
                 phase: Phase::Idle,
             }
         };
+        let places = config.tasks_max.saturating_mul(config.workers as u32);
+        let thresholds = Thresholds::of(config.scheduler, config.tenants.len(), places);
         let mut engine = Self {
             now: 0,
             has_bursts: requests.has_bursts(),
@@ -229,7 +233,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
             coming_ns: NEVER,
             listener_free_ns: 0,
             random: Xoshiro256PlusPlus::seed_from_u64(OWN_SEED),
-            front: Front::new(config.front, config.workers, &config.tenants),
+            front: Front::new(config.front, config.workers, &config.tenants, thresholds),
             dispatch: (config.dispatcher.build)(&config.dispatch_params),
             loads: vec![Load::default(); config.workers],
             backlog: VecDeque::new(),

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 
 use perf::event::Refusal;
-use sched::admission::{Admission, Budgets, DemandBound, QueueDelay, Receipt, Rule, Utilisation};
-use sched::admission::{Request as Asked, Verdict};
+use sched::admission::{
+    Admission, Budgets, DemandBound, QueueDelay, Receipt, Request as Asked, Rule, Thresholds,
+    Utilisation, Verdict,
+};
 use sched::estimate::{Estimator, Percentile, Quantile, Window};
 use sched::{Nanos, Tenant};
 
@@ -139,13 +141,22 @@ pub struct Front {
 
 impl Front {
     /// `tenants` is what the whole server owes. `None` if nothing is decided here.
-    pub fn new(config: FrontConfig, workers: usize, tenants: &[Tenant]) -> Option<Self> {
-        if config == FrontConfig::default() {
+    pub fn new(
+        config: FrontConfig,
+        workers: usize,
+        tenants: &[Tenant],
+        thresholds: Option<Thresholds>,
+    ) -> Option<Self> {
+        if config == FrontConfig::default() && thresholds.is_none() {
             return None;
         }
         let budgets = config.budgets.then(|| Budgets::new(0, tenants));
         Some(Self {
-            admission: Admission::new(budgets, config.room.rule(workers as u32, tenants)),
+            admission: Admission::new(
+                budgets,
+                thresholds,
+                config.room.rule(workers as u32, tenants),
+            ),
             receipts: HashMap::new(),
             learn: config.learn,
             estimators: Vec::new(),

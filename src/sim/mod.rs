@@ -22,34 +22,34 @@
 //! | [`mod@validate`] | the simulator against queueing theory |
 
 mod args;
-mod arrivals;
+pub(crate) mod arrivals;
 mod azure;
 mod bursts;
 mod calendar;
 mod compare;
 mod csv;
-mod engine;
-mod front;
+pub(crate) mod engine;
+pub(crate) mod front;
 mod measured;
-mod notes;
-mod parallel;
+pub(crate) mod notes;
+pub(crate) mod parallel;
 mod progress;
 mod recorded;
-mod replay;
+pub(crate) mod replay;
 mod report;
 mod run;
-mod scenario;
-mod service;
-mod source;
-mod tenants;
+pub(crate) mod scenario;
+pub(crate) mod service;
+pub(crate) mod source;
+pub(crate) mod tenants;
 #[cfg(test)]
 mod tests;
 mod timelines;
-mod totals;
-mod trace;
-mod validate;
+pub(crate) mod totals;
+pub(crate) mod trace;
+pub(crate) mod validate;
 mod waiting;
-mod workload;
+pub(crate) mod workload;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

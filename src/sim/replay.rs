@@ -31,7 +31,7 @@ pub struct Recording {
     pub file: PathBuf,
     pub header: Header,
     /// By class of the trace: the route in the header.
-    routes: Vec<u16>,
+    pub routes: Vec<u16>,
     /// By tenant of the trace: what the whole server owed it.
     pub owed: Vec<Tenant>,
     pub counts: Counts,

@@ -51,9 +51,10 @@ struct Tenants {
     tenants: Vec<Spec>,
 }
 
-#[derive(Deserialize)]
+/// A tenant, as it is written.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Spec {
+pub struct Spec {
     name: String,
     workload: Option<String>,
     load: Option<f64>,
@@ -161,7 +162,17 @@ impl Spec {
         })
     }
 
-    fn check(self, workload: &Workload) -> Result<SimTenant, String> {
+    /// What it asks for, unless it asks for what is usual.
+    pub fn workload(&self) -> Option<&str> {
+        self.workload.as_deref()
+    }
+
+    /// Checks all of it; `workload` is for one that does not name one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong.
+    pub fn check(self, workload: &Workload) -> Result<SimTenant, String> {
         let workload = match &self.workload {
             Some(text) => Workload::parse(text)?,
             None => workload.clone(),

@@ -281,7 +281,8 @@ fn rules(shared: &Shared, config: &Config) -> Rules {
     let tenants = config.tenants.map(whole);
     let now_ns = shared.now_ns();
     let intake = config.intake.clone();
-    Rules::new(now_ns, config.scheduler, intake, (&tenants, config.workers))
+    let many = (&tenants[..], config.workers, config.tasks_max);
+    Rules::new(now_ns, config.scheduler, intake, many)
 }
 
 /// A worker of the server and the link to it.
