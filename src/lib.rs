@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod deployment;
 pub mod estimates;
+pub mod lab;
 pub mod limits;
 pub mod logging;
 pub mod preemption;

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use luge::cli::{Cli, Command, Doctor, Exit, doctor, print, write_completions};
-use luge::{bench, compile, config, run, serve, sim};
+use luge::{bench, compile, config, lab, run, serve, sim};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             }
         },
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Lab(arguments) => lab::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             write_completions(shell, &mut script);

@@ -297,7 +297,11 @@ impl<'p> Load<'p> {
     /// Queues what is due: by the schedule, or, in a closed loop, as much as there are free connections.
     fn release(&mut self, now_ns: u64) {
         while let Some(intended_ns) = self.next_due_ns.filter(|due_ns| *due_ns <= now_ns) {
-            let target = self.mix.choose(self.random.random());
+            let target = match &self.plan.sequence {
+                // The next one has been counted already.
+                Some(sequence) => sequence[self.scheduled as usize - 1] as usize,
+                None => self.mix.choose(self.random.random()),
+            };
             let origin = self.plan.targets.targets[target].origin;
             self.pools[origin].waiting.push_back(Request {
                 target,

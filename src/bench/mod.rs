@@ -20,19 +20,19 @@
 //! What is pure and of use elsewhere, the schedules, statistics and files, is in `perf`. Not here: TLS, HTTP/2, pipelining,
 //! and more than one thread. The server's code is not used but for the decoding of chunks and the making of a ring.
 
-mod books;
+pub(crate) mod books;
 mod connection;
 mod limits;
-mod load;
-mod plan;
-mod progress;
-mod report;
+pub(crate) mod load;
+pub(crate) mod plan;
+pub(crate) mod progress;
+pub(crate) mod report;
 mod response;
 mod ring;
 mod table;
-mod tally;
-mod target;
-mod written;
+pub(crate) mod tally;
+pub(crate) mod target;
+pub(crate) mod written;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -289,7 +289,7 @@ fn run_plan(args: &Args, plan: &Plan) -> Result<Exit, Error> {
 }
 
 /// The first SIGINT or SIGTERM ends the run, a second one the process.
-fn stop_on_signal() -> io::Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_signal() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         let code = 128 + signal;

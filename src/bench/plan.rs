@@ -117,6 +117,8 @@ pub struct Plan {
     pub targets: Targets,
     /// When; `None` in a closed loop.
     pub arrivals: Option<Arrivals>,
+    /// Of which target each request of the schedule is; `None`: drawn by weight.
+    pub sequence: Option<Vec<u32>>,
     /// How it is called.
     pub process: &'static str,
     /// Requests per second that are meant, unless the loop is closed.
@@ -189,6 +191,7 @@ impl Plan {
                 args.arrivals.name()
             },
             arrivals,
+            sequence: None,
             rate,
             duration_ns,
             requests_max: args.requests.unwrap_or(u64::MAX),

@@ -67,6 +67,8 @@ pub enum Command {
     Sim(Box<crate::sim::Args>),
     /// Load an HTTP/1.1 server, and say how long its answers took
     Bench(Box<crate::bench::Args>),
+    /// Compare policies: run experiments on servers and in the simulator, and report what they show
+    Lab(Box<crate::lab::Args>),
     /// Print a script for the completion of a shell
     Completions {
         /// The shell

@@ -2,6 +2,7 @@
 //! whether it is admitted. Estimators and rules are those of `sched`.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use perf::event::Refusal;
 use sched::admission::{
@@ -93,6 +94,24 @@ impl Room {
                 target_ns,
                 interval_ns,
             } => Rule::Delay(QueueDelay::new(target_ns, interval_ns)),
+        }
+    }
+}
+
+/// As [`Room::parse`] understands it.
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = |ns: Nanos| ns as f64 / 1e3;
+        match *self {
+            Self::Always => f.write_str("none"),
+            Self::Utilisation { reserve_permille } => {
+                write!(f, "utilisation:{}", reserve_permille / 10)
+            }
+            Self::Demand { reserve_permille } => write!(f, "demand:{}", reserve_permille / 10),
+            Self::Delay {
+                target_ns,
+                interval_ns,
+            } => write!(f, "delay:{}:{}", us(target_ns), us(interval_ns)),
         }
     }
 }

@@ -18,6 +18,7 @@ mod functions;
 mod harness;
 mod hostile;
 mod isolation;
+mod lab;
 mod limits;
 mod overload;
 mod process;
