@@ -1,8 +1,8 @@
 //! A histogram of latencies (or any other non-negative numbers) and its summary.
 //!
-//! Values are kept to three significant digits (HdrHistogram), the mean exactly. A percentile that fewer than
-//! [`EXCEEDANCES_MIN`] values lie beyond is not told: it would be the story of a few requests. Percentiles are never
-//! averaged; histograms are merged.
+//! Values are kept to three significant digits (HdrHistogram), those of [`crate::live`] to two, the mean exactly. A
+//! percentile that fewer than [`EXCEEDANCES_MIN`] values lie beyond is not told: it would be the story of a few requests.
+//! Percentiles are never averaged; histograms are merged.
 
 /// How many values must lie beyond a percentile for it to be told.
 pub const EXCEEDANCES_MIN: u64 = 10;
@@ -61,14 +61,26 @@ impl Histogram {
     /// An empty histogram. It takes values of any size, and grows when one is larger than all before.
     #[must_use]
     pub fn new() -> Self {
-        let counts = hdrhistogram::Histogram::new(DIGITS).expect("three digits are allowed");
+        Self::with_digits(DIGITS)
+    }
+
+    /// The same with fewer digits, or more: up to five.
+    pub(crate) fn with_digits(digits: u8) -> Self {
+        let counts = hdrhistogram::Histogram::new(digits).expect("so many digits are allowed");
         Self { counts, sum: 0 }
     }
 
     /// Adds a value.
     pub fn record(&mut self, value: u64) {
-        self.counts.record(value).expect("it grows as it needs to");
-        self.sum += u128::from(value);
+        self.record_n(value, 1);
+    }
+
+    /// Adds a value so many times.
+    pub(crate) fn record_n(&mut self, value: u64, times: u64) {
+        self.counts
+            .record_n(value, times)
+            .expect("it grows as it needs to");
+        self.sum += u128::from(value) * u128::from(times);
     }
 
     /// Adds all values of another histogram.

@@ -4,6 +4,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | [`histogram`] | percentiles with their confidence intervals |
+//! | [`live`] | what one thread counts while others read it |
 //! | [`schedule`] | when a load generator means to send |
 //! | [`fit`] | whether it did send as a Poisson process does |
 //! | [`formats`] | histograms as files for other programs |
@@ -28,6 +29,7 @@ pub mod fit;
 pub mod formats;
 pub mod histogram;
 pub mod hlog;
+pub mod live;
 mod markup;
 pub mod noise;
 pub mod objective;
@@ -41,5 +43,6 @@ pub mod trace;
 
 pub use fit::Fit;
 pub use histogram::{Estimate, Histogram, Percentile, Summary};
+pub use live::{BOUNDS_NS, Busy, Counter, Gauge, LiveHistogram, Snapshot};
 pub use replications::Interval;
 pub use schedule::Arrivals;
