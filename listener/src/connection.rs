@@ -14,7 +14,7 @@
 //!   └───────────────────────────────── keep-alive ────────────────────┘
 //! ```
 
-use crate::exchange::{Abandoned, ConnectionKey, Exchange, Spare, clear};
+use crate::exchange::{Abandoned, ConnectionKey, Exchange, Spare, Written, clear};
 use crate::limits::{
     ANSWERS_AHEAD_MAX, BODY_TIMEOUTS_MAX, IDLE_BUFFER_MAX_BYTES, INPUT_AHEAD_MAX_BYTES,
     INPUT_MAX_BYTES, OUTPUT_AHEAD_MAX_BYTES,
@@ -43,11 +43,8 @@ pub(crate) struct Context<'a, S> {
 
 impl<S: Service> Context<'_, S> {
     fn departed(&mut self, departing: Departing) {
-        let Departing {
-            exchange,
-            body_bytes,
-        } = departing;
-        self.service.departed(&exchange.answered(body_bytes));
+        let Departing { exchange, written } = departing;
+        self.service.departed(&exchange.answered(written));
         self.spare.keep(exchange);
     }
 
@@ -78,10 +75,10 @@ pub(crate) enum Overdue {
     Cut,
 }
 
-/// An answer that the kernel has not taken, and the length of its body.
+/// An answer that the kernel has not taken, and its lengths.
 struct Departing {
     exchange: Box<Exchange>,
-    body_bytes: u64,
+    written: Written,
 }
 
 pub(crate) struct Connection {
@@ -479,6 +476,7 @@ impl Connection {
 
     fn submit<S: Service>(&mut self, context: &mut Context<'_, S>, mut exchange: Box<Exchange>) {
         exchange.timeline.arrived_ns = context.now_ns;
+        exchange.received_bytes = exchange.body.len() as u64;
         context.counters.submitted += 1;
         exchange.sequence = context.counters.submitted;
         let abandoned = exchange.abandoned();
@@ -513,16 +511,15 @@ impl Connection {
         mut exchange: Box<Exchange>,
     ) {
         exchange.timeline.answered_ns = context.now_ns;
-        let body_bytes = self.write_answer(context, &exchange);
-        self.depart(context, exchange, body_bytes);
+        let written = self.write_answer(context, &exchange);
+        self.depart(context, exchange, written);
     }
 
-    /// Returns the length of the body.
     fn write_answer<S: Service>(
         &mut self,
         context: &mut Context<'_, S>,
         exchange: &Exchange,
-    ) -> u64 {
+    ) -> Written {
         let own = &exchange.own_head;
         let (status, is_head) = (exchange.status, exchange.method == Method::Head);
         let body = match status.forbids_content() {
@@ -553,11 +550,14 @@ impl Connection {
             extra: extra.as_slice(),
             lines: Some(own.fields()),
         };
-        encode_head(&head, &mut self.output);
+        let head_bytes = self.write_head(&head);
         if !is_head {
             self.output.extend_from_slice(body);
         }
-        body.len() as u64
+        Written {
+            head_bytes,
+            body_bytes: body.len() as u64,
+        }
     }
 
     fn give_refusal<S: Service>(
@@ -574,13 +574,13 @@ impl Connection {
         exchange.timeline.answered_ns = context.now_ns;
         let timing = timing(&exchange);
         let extra = timing.as_deref().map(|text| (SERVER_TIMING, text));
-        let body_bytes = self.write_error(
+        let written = self.write_error(
             (context.date, extra.as_slice()),
             refusal,
             reply,
             &exchange.report,
         );
-        self.depart(context, exchange, body_bytes);
+        self.depart(context, exchange, written);
     }
 
     /// The answer is in `output`: what is left of its exchange is its record.
@@ -588,15 +588,12 @@ impl Connection {
         &mut self,
         context: &mut Context<'_, S>,
         mut exchange: Box<Exchange>,
-        body_bytes: u64,
+        written: Written,
     ) {
         context.counters.answered += 1;
-        context.service.answered(&exchange.answered(body_bytes));
+        context.service.answered(&exchange.answered(written));
         context.spare.release(&mut exchange);
-        self.departing.push_back(Departing {
-            exchange,
-            body_bytes,
-        });
+        self.departing.push_back(Departing { exchange, written });
     }
 
     fn reject<S: Service>(
@@ -620,7 +617,7 @@ impl Connection {
         let version = head.map_or(Version::Http11, |head| head.version);
         let method = head.map(|head| head.method);
         let reply = (version, stay, method != Some(Method::Head));
-        let body_bytes = self.write_error((context.date, &[]), refusal, reply, &[]);
+        let written = self.write_error((context.date, &[]), refusal, reply, &[]);
         context.counters.rejected += 1;
         let record = Answered {
             request_id: 0,
@@ -630,7 +627,9 @@ impl Connection {
             path: head.map_or(&[], |head| head.path.as_bytes()),
             query: head.map_or(&[], |head| head.query.as_bytes()),
             status: refusal.status,
-            body_bytes,
+            head_bytes: written.head_bytes,
+            body_bytes: written.body_bytes,
+            received_bytes: 0,
             route: None,
             worker: None,
             timeline: &Timeline::default(),
@@ -641,14 +640,14 @@ impl Connection {
         self.linger = !stay;
     }
 
-    /// A report, or, where it is empty, a short text for people, without internals. Returns its length.
+    /// A report, or, where it is empty, a short text for people, without internals.
     fn write_error(
         &mut self,
         (date, extra): (&str, &[(&str, &str)]),
         refusal: &Refusal,
         (version, keep_alive, send_body): (Version, bool, bool),
         report: &[u8],
-    ) -> u64 {
+    ) -> Written {
         let reason = refusal.status.phrase().as_bytes();
         let body = match report {
             [] => [reason, b"\n"],
@@ -668,12 +667,22 @@ impl Connection {
             extra,
             lines: None,
         };
-        encode_head(&head, &mut self.output);
+        let head_bytes = self.write_head(&head);
         if send_body {
             body.iter()
                 .for_each(|part| self.output.extend_from_slice(part));
         }
-        body_bytes
+        Written {
+            head_bytes,
+            body_bytes,
+        }
+    }
+
+    /// Returns its length.
+    fn write_head(&mut self, head: &ResponseHead<'_>) -> u64 {
+        let before = self.output.len();
+        encode_head(head, &mut self.output);
+        (self.output.len() - before) as u64
     }
 }
 

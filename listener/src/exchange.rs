@@ -31,6 +31,13 @@ impl ConnectionKey {
     }
 }
 
+/// Lengths of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub head_bytes: u64,
+    pub body_bytes: u64,
+}
+
 /// A request on its way to a worker, or its answer on the way back.
 #[derive(Debug)]
 pub struct Exchange {
@@ -78,6 +85,8 @@ pub struct Exchange {
     pub environment: Vec<u8>,
     /// The request's body, decoded.
     pub body: Vec<u8>,
+    /// Its length, once it is whole: whoever answers may take the body away.
+    pub(crate) received_bytes: u64,
     /// The answer's status; whoever answers sets it.
     pub status: Status,
     /// The answer's body; before it the head that the function wrote, if `own_head` was read from it.
@@ -135,6 +144,7 @@ impl Exchange {
             arguments: Vec::new(),
             environment: Vec::new(),
             body: Vec::new(),
+            received_bytes: 0,
             status: Status(0),
             answer: Vec::new(),
             own_head: CgiHead::default(),
@@ -146,7 +156,7 @@ impl Exchange {
     }
 
     /// What is told of its answer.
-    pub(crate) fn answered(&self, body_bytes: u64) -> Answered<'_> {
+    pub(crate) fn answered(&self, written: Written) -> Answered<'_> {
         Answered {
             request_id: self.request_id,
             port: self.port,
@@ -155,7 +165,9 @@ impl Exchange {
             path: self.path(),
             query: self.query(),
             status: self.status,
-            body_bytes,
+            head_bytes: written.head_bytes,
+            body_bytes: written.body_bytes,
+            received_bytes: self.received_bytes,
             route: Some(self.route),
             worker: (self.timeline.dispatched_ns > 0).then_some(self.worker),
             timeline: &self.timeline,
@@ -167,7 +179,7 @@ impl Exchange {
         let status = CLIENT_CLOSED_REQUEST;
         Answered {
             status,
-            ..self.answered(0)
+            ..self.answered(Written::default())
         }
     }
 
@@ -237,6 +249,7 @@ impl Exchange {
         self.query = 0..0;
         self.host = 0..0;
         self.field_lines = 0..0;
+        self.received_bytes = 0;
         self.status = Status(0);
         self.timeline = Timeline::default();
         if self.abandoned.is_set() {

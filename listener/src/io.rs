@@ -105,6 +105,8 @@ pub trait Io {
     ///
     /// As [`Io::submit`].
     fn wait(&mut self, timeout: Option<Duration>) -> std::io::Result<()>;
+    /// Times that it found completions which had no room in the ring and waited in the kernel.
+    fn overflows(&self) -> u64;
     /// The next completion gathered.
     fn next(&mut self) -> Option<Completion>;
 }

@@ -65,6 +65,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Times that no receive buffer was free.
     pub buffers_exhausted: u64,
+    /// Times that completions had no room in the ring and waited in the kernel.
+    pub ring_overflows: u64,
 }
 
 /// A reading of the two clocks that a listener needs.
@@ -200,7 +202,10 @@ impl<I: Io, S: Service> Listener<I, S> {
 
     /// Counts since the start.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters {
+            ring_overflows: self.io.overflows(),
+            ..self.counters
+        }
     }
 
     /// The service behind it.

@@ -196,6 +196,7 @@ pub struct Ring {
     listening: Vec<TcpListener>,
     bell: Bell,
     gathered: VecDeque<(u64, i32, u32)>,
+    overflows: u64,
 }
 
 impl Ring {
@@ -231,6 +232,7 @@ impl Ring {
             listening,
             bell,
             gathered: VecDeque::with_capacity(COMPLETIONS as usize),
+            overflows: 0,
         };
         ring.watch_bell();
         Ok(ring)
@@ -524,7 +526,9 @@ impl Io for Ring {
         self.publish_released();
         let idle = {
             let queue = self.ring.submission();
-            queue.is_empty() && !queue.taskrun() && !queue.cq_overflow()
+            let has_overflowed = queue.cq_overflow();
+            self.overflows += u64::from(has_overflowed);
+            queue.is_empty() && !queue.taskrun() && !has_overflowed
         };
         if !idle {
             tolerate(self.ring.submit())?;
@@ -550,6 +554,10 @@ impl Io for Ring {
         tolerate(result)?;
         self.gather();
         Ok(())
+    }
+
+    fn overflows(&self) -> u64 {
+        self.overflows
     }
 
     fn next(&mut self) -> Option<Completion> {

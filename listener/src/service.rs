@@ -60,8 +60,12 @@ pub struct Answered<'a> {
     pub query: &'a [u8],
     /// The answer's status.
     pub status: Status,
+    /// The length of the answer's head.
+    pub head_bytes: u64,
     /// The length of the answer's body.
     pub body_bytes: u64,
+    /// The length of the request's body, where it was whole.
+    pub received_bytes: u64,
     /// The route, where it had one.
     pub route: Option<u16>,
     /// The worker that had it, if one had.

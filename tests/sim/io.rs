@@ -145,6 +145,10 @@ impl Io for SimIo {
         Ok(())
     }
 
+    fn overflows(&self) -> u64 {
+        0
+    }
+
     fn next(&mut self) -> Option<Completion> {
         let Event { completion, bytes } = self.gathered.pop_front()?;
         self.network.borrow_mut().tell(&completion);

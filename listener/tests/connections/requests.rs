@@ -295,3 +295,36 @@ fn a_function_that_fails_costs_its_request_alone() {
         Closed,
     );
 }
+
+/// The lengths that are told of an answer are those of what the client has got.
+#[test]
+fn the_lengths_of_an_answer_are_told() {
+    // The request, whether it reaches a worker, and the lengths of the answer's body, as sent, and of the request's.
+    let rows = [
+        ("GET /text HTTP/1.1\r\nHost: a\r\n\r\n", true, 3, 0),
+        (
+            "POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+            true,
+            3,
+            5,
+        ),
+        ("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n", false, 20, 0),
+        ("GET /none HTTP/1.1\r\nHost: a\r\n\r\n", false, 10, 0),
+        ("BREW\r\n\r\n", false, 12, 0),
+    ];
+    for (request, is_asked, body_bytes, received_bytes) in rows {
+        let mut rig = Rig::new(settings());
+        rig.feed(request.as_bytes());
+        if is_asked {
+            rig.answer(Status::OK, b"abc");
+        }
+        let head_bytes = rig.wire().output.len() as u64 - body_bytes;
+        let expected = [head_bytes, body_bytes, received_bytes];
+        assert_eq!(rig.desk().lengths, [expected], "{request}");
+    }
+    let mut rig = Rig::new(settings());
+    rig.feed(b"HEAD /text HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig.answer(Status::OK, b"abc");
+    let head_bytes = rig.wire().output.len() as u64;
+    assert_eq!(rig.desk().lengths, [[head_bytes, 3, 0]]);
+}

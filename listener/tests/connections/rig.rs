@@ -217,6 +217,10 @@ impl Io for Wire {
         Ok(())
     }
 
+    fn overflows(&self) -> u64 {
+        0
+    }
+
     fn next(&mut self) -> Option<Completion> {
         self.completions
             .pop_front()
@@ -237,6 +241,8 @@ pub struct Desk {
     under_way: Vec<String>,
     /// Those of answers that departed, and how long after they were handed over; none if the kernel never took them.
     pub departed: Vec<(String, Option<u64>)>,
+    /// Of each of these the lengths of its head, of its body, and of the request's body.
+    pub lengths: Vec<[u64; 3]>,
 }
 
 fn text_of(record: &Answered<'_>) -> String {
@@ -355,6 +361,8 @@ impl Service for Desk {
             at.sent_ns - at.answered_ns
         });
         self.departed.push((text, took_ns));
+        let lengths = [record.head_bytes, record.body_bytes, record.received_bytes];
+        self.lengths.push(lengths);
     }
 }
 
