@@ -174,6 +174,8 @@ pub(crate) struct Shared {
     token: AtomicU64,
     /// When the running slice ends whoever waits; `u64::MAX`: never.
     limit_ns: AtomicU64,
+    /// When a slice was last asked for to be timed after all.
+    asked_ns: AtomicU64,
     bar: AtomicU64,
     /// If later than now: the timer expires then or earlier.
     promise_ns: AtomicU64,
@@ -261,10 +263,7 @@ impl Timer {
 
     /// Somebody waits after all: the running slice is timed from now on. Nothing to do if it is.
     pub fn arm(&mut self) {
-        let end_ns = self.shared.token.swap(NONE, SeqCst);
-        if end_ns != NONE {
-            self.shared.arm(end_ns, monotonic_ns());
-        }
+        self.shared.take_and_arm();
     }
 
     /// The running slice ends at `at_ns` on CLOCK_MONOTONIC, too, and that whoever waits: its guest has
@@ -283,10 +282,18 @@ impl Timer {
     }
 
     /// Ends the slice. The timer may still expire for it: that stops nobody.
-    pub fn end_slice(&mut self) {
+    ///
+    /// Says when it was due to be stopped: at its end, or at its limit, or when somebody came who had it timed later
+    /// than that; `u64::MAX`: never.
+    pub fn end_slice(&mut self) -> u64 {
+        let due_ns = match self.shared.due_ns() {
+            u64::MAX => u64::MAX,
+            due_ns => due_ns.max(self.shared.asked_ns.load(SeqCst)),
+        };
         self.shared.token.store(NONE, SeqCst);
         self.shared.slice_end_ns.store(NONE, SeqCst);
         self.shared.requested.store(false, SeqCst);
+        due_ns
     }
 
     /// Expiries so far, stale and early ones included: what preemption has cost in interrupts.
@@ -353,10 +360,7 @@ impl Alarm {
         }
         // From here to the last line the timer is not deleted.
         shared.arming.fetch_add(1, SeqCst);
-        let end_ns = shared.token.swap(NONE, SeqCst);
-        if end_ns != NONE {
-            shared.arm(end_ns, monotonic_ns());
-        }
+        shared.take_and_arm();
         shared.arming.fetch_sub(1, SeqCst);
     }
 }
@@ -375,6 +379,7 @@ impl Shared {
             slice_length_ns: AtomicU64::new(NONE),
             token: AtomicU64::new(NONE),
             limit_ns: AtomicU64::new(u64::MAX),
+            asked_ns: AtomicU64::new(NONE),
             bar: AtomicU64::new(0),
             promise_ns: AtomicU64::new(NONE),
             arming: AtomicU32::new(0),
@@ -444,6 +449,20 @@ impl Shared {
         self.limit_ns.store(u64::MAX, SeqCst);
         self.slice_length_ns.store(length_ns, SeqCst);
         self.slice_end_ns.store(end_ns, SeqCst);
+    }
+
+    /// Times the running slice, if nobody has done so.
+    fn take_and_arm(&self) {
+        if self.token.load(SeqCst) == NONE {
+            return;
+        }
+        let now_ns = monotonic_ns();
+        // Before the token: the slice may be over as soon as that is gone.
+        self.asked_ns.store(now_ns, SeqCst);
+        let end_ns = self.token.swap(NONE, SeqCst);
+        if end_ns != NONE {
+            self.arm(end_ns, now_ns);
+        }
     }
 
     /// Sees to it that the timer expires at `end_ns` or earlier. Any thread; for a slice whose

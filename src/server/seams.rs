@@ -67,6 +67,8 @@ pub trait Guest {
     fn arm(&mut self);
     /// Runs the sandbox until the slice ends, one way or another. See [`Runtime::resume`].
     fn resume(&mut self, slot: u32) -> Step;
+    /// When the slice that has just ended was due to be stopped. See [`Timer::end_slice`].
+    fn due_ns(&self) -> Nanos;
     /// Of the slice of `slice_ns` that has just ended, the time in calls of the host. See [`Runtime::host_ns`].
     fn host_ns(&self, slot: u32, slice_ns: Nanos) -> Nanos;
     /// Gives back what a sandbox that has finished used. See [`Runtime::reset`].
@@ -81,6 +83,8 @@ pub struct Sandboxes {
     timer: Timer,
     /// By slot, who is to be woken at its deadline.
     naps: Vec<Option<Nap>>,
+    /// Of the last slice.
+    due_ns: Nanos,
 }
 
 /// Why a worker has no sandboxes.
@@ -119,6 +123,7 @@ impl Sandboxes {
             runtime,
             timer,
             naps: (0..settings.sandboxes_max).map(|_| None).collect(),
+            due_ns: Nanos::MAX,
         })
     }
 
@@ -151,11 +156,15 @@ impl Guest for Sandboxes {
 
     fn resume(&mut self, slot: u32) -> Step {
         let step = self.runtime.resume(slot);
-        self.timer.end_slice();
+        self.due_ns = self.timer.end_slice();
         if matches!(step, Step::Finished(_)) {
             self.naps[slot as usize] = None;
         }
         step
+    }
+
+    fn due_ns(&self) -> Nanos {
+        self.due_ns
     }
 
     fn host_ns(&self, slot: u32, slice_ns: Nanos) -> Nanos {

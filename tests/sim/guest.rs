@@ -395,6 +395,10 @@ impl Guest for SimGuest {
         step
     }
 
+    fn due_ns(&self) -> u64 {
+        self.shared.now_ns()
+    }
+
     fn host_ns(&self, _slot: u32, _slice_ns: u64) -> u64 {
         0
     }

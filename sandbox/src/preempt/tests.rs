@@ -91,6 +91,34 @@ fn a_contended_slice_is_timed_from_its_beginning() {
 }
 
 #[test]
+fn a_slice_says_when_it_was_due() {
+    let mut timer = timer();
+    let (alarm, end_ns) = (timer.alarm(), far_ns());
+    assert_eq!(timer.end_slice(), u64::MAX, "there was none");
+    timer.begin_slice(end_ns, Contention::Contended);
+    assert_eq!(timer.end_slice(), end_ns);
+    timer.begin_slice(end_ns, ANYBODY);
+    assert_eq!(timer.end_slice(), u64::MAX, "nobody waited");
+    timer.begin_slice(end_ns, ANYBODY);
+    alarm.arrival(0);
+    assert_eq!(timer.end_slice(), end_ns, "who comes early waits");
+    timer.begin_slice(end_ns, ANYBODY);
+    timer.limit(end_ns - 1);
+    assert_eq!(timer.end_slice(), end_ns - 1, "whoever waits");
+    // Who finds that the slice might be over has come just now.
+    for look in [
+        |timer: &mut Timer| timer.alarm().arrival(0),
+        |timer: &mut Timer| timer.arm(),
+    ] {
+        let began_ns = monotonic_ns();
+        timer.begin_slice(PAST_NS, ANYBODY);
+        look(&mut timer);
+        let due_ns = timer.end_slice();
+        assert!((began_ns..=monotonic_ns()).contains(&due_ns), "{due_ns}");
+    }
+}
+
+#[test]
 fn the_second_look_times_the_slice() {
     let mut timer = timer();
     timer.begin_slice(far_ns(), ANYBODY);
