@@ -396,6 +396,7 @@ fn bind(
     let allow = names.join(", ").into();
     Route {
         name: format!("{tenant}{}", route.route),
+        path: route.route.clone(),
         tenant: index as u16,
         function,
         methods,

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-/// Access log lines that may wait for their writer.
+/// Records of requests that may wait for the writer of logs.
 pub const ACCESS_RECORDS_MAX: usize = 65_536;
 
-/// How often the access log is written.
+/// How often logs of requests are written.
 pub const ACCESS_WRITE_EVERY: Duration = Duration::from_millis(50);
 
 /// How often events are read that are recorded: their rings have room for many times as much.

@@ -8,7 +8,8 @@ use crate::config::{Examined, LoadOptions, Loaded, Problem, Problems, Spec, exam
 use crate::deployment::{Deployment, memory_bytes, prepare, stack_bytes};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::server::{
-    self, AccessLogTo, Drained, FlightTo, Intake, Options, Refused, Server, StartError,
+    self, AccessLogTo, CsvTo, Drained, FlightTo, Intake, Logs, Options, Refused, Server, Sink,
+    StartError,
 };
 use crate::{demo, estimates, logging, preemption, tenants};
 use core_affinity::CoreId;
@@ -19,12 +20,9 @@ use sched::DispatchParams;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-/// A file that is written to.
-type Sink = Box<dyn std::io::Write + Send>;
 
 /// Checks a spec and its modules as `serve` would.
 pub fn check(check: &Check) -> Exit {
@@ -470,7 +468,7 @@ fn options(
         worker_spin_ns: spin_ns(settings.spin_us),
         listener_spin_ns: spin_ns(settings.listener_spin_us),
         drain_timeout: settings.drain_timeout,
-        access_log: access_log(settings)?,
+        logs: logs(settings)?,
         events: settings.flight_events,
         flight: FlightTo {
             folder: settings.flight_dir.clone(),
@@ -507,32 +505,53 @@ fn intake(settings: &Settings) -> Intake {
 }
 
 /// Opens a file that a setting names.
-fn open(setting: &str, path: &Path, how: &OpenOptions) -> Result<Sink, Problems> {
-    let opened = how.open(path);
-    let problem = |error: std::io::Error| {
+fn open(setting: &str, path: &Path, how: &OpenOptions) -> Result<File, Problems> {
+    how.open(path).map_err(|error| {
         let path = path.display().to_string();
         let remedy = "a file that can be written";
-        Problem::of_setting(setting, &path, error.to_string(), remedy)
-    };
-    Ok(Box::new(
-        opened.map_err(|error| Problems::from(problem(error)))?,
-    ))
+        Problem::of_setting(setting, &path, error.to_string(), remedy).into()
+    })
+}
+
+/// Opens a file that is written at its end.
+fn open_at_end(setting: &str, path: &Path) -> Result<File, Problems> {
+    open(setting, path, OpenOptions::new().create(true).append(true))
 }
 
 fn record(settings: &Settings) -> Result<Option<Sink>, Problems> {
     let mut how = OpenOptions::new();
     how.create(true).write(true).truncate(true);
-    let opened = settings.record.as_ref();
-    opened.map(|path| open("--record", path, &how)).transpose()
+    settings.record.as_ref().map_or(Ok(None), |path| {
+        let file = open("--record", path, &how)?;
+        Ok(Some(Box::new(file)))
+    })
+}
+
+fn logs(settings: &Settings) -> Result<Logs, Problems> {
+    let csv = |setting, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| csv_log(setting, path)).transpose()
+    };
+    Ok(Logs {
+        access: access_log(settings)?,
+        sandboxes: csv("--perf-log", &settings.perf_log)?,
+        sessions: csv("--http-perf-log", &settings.http_perf_log)?,
+    })
+}
+
+fn csv_log(setting: &str, path: &Path) -> Result<CsvTo, Problems> {
+    let file = open_at_end(setting, path)?;
+    Ok(CsvTo {
+        is_new: file.metadata().is_ok_and(|metadata| metadata.len() == 0),
+        sink: Box::new(file),
+    })
 }
 
 fn access_log(settings: &Settings) -> Result<Option<AccessLogTo>, Problems> {
-    let mut how = OpenOptions::new();
-    how.create(true).append(true);
     let sink: Sink = match &settings.access_log {
         AccessLog::Off => return Ok(None),
         AccessLog::Stdout => Box::new(std::io::stdout()),
-        AccessLog::File(path) => open("--access-log", path, &how)?,
+        AccessLog::File(path) => Box::new(open_at_end("--access-log", path)?),
     };
     let format = match settings.log_format {
         LogFormat::Human => server::Format::Human,

@@ -106,6 +106,8 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("flight-dir", "PATH", ".", "Where they are written to on SIGUSR2, or when a request misses its latency-objective-us, as a trace and as a recording: a folder, or off"),
     Flag::new("record", "FILE", "off", "Where all of them are recorded, for luge sim --replay: a file, which is begun anew, or off"),
     Flag::new("access-log", "FILE", "off", "Where a line for each request goes: a file, - for standard output, or off"),
+    Flag::new("perf-log", "FILE", "off", "Where SLEdge's row for each sandbox goes, comma-separated: a file, or off").or("SLEDGE_SANDBOX_PERF_LOG"),
+    Flag::new("http-perf-log", "FILE", "off", "Where SLEdge's row for each HTTP session goes, comma-separated: a file, or off").or("SLEDGE_HTTP_SESSION_PERF_LOG"),
 ];
 
 /// The settings given as flags, as text.

@@ -110,6 +110,8 @@ impl Settings {
             flight_dir: from.path("flight-dir", "a folder"),
             record: from.path("record", "a file"),
             access_log: from.take("access-log", access_log),
+            perf_log: from.path("perf-log", "a file"),
+            http_perf_log: from.path("http-perf-log", "a file"),
             rows: Vec::new(),
             notices: Vec::new(),
         };
@@ -575,6 +577,8 @@ mod tests {
             ("flight-events", "1024", "1024"),
             ("flight-dir", "off", "off"),
             ("record", "a.rec", "a.rec"),
+            ("perf-log", "a/b.csv", "a/b.csv"),
+            ("http-perf-log", "off", "off"),
             ("access-log", "-", "-"),
             ("access-log", "/tmp/a b.log", "/tmp/a b.log"),
         ] {
@@ -599,6 +603,13 @@ mod tests {
             ("SLEDGE_DISABLE_PREEMPTION", "1", "preemption", "off"),
             ("SLEDGE_DISABLE_PREEMPTION", "false", "preemption", "signal"),
             ("RUST_LOG", "debug", "log-level", "debug"),
+            ("SLEDGE_SANDBOX_PERF_LOG", "p.csv", "perf-log", "p.csv"),
+            (
+                "SLEDGE_HTTP_SESSION_PERF_LOG",
+                "h.csv",
+                "http-perf-log",
+                "h.csv",
+            ),
         ] {
             let settings = resolve(&[], &[(variable, text)]).expect(text);
             assert_eq!(
@@ -636,6 +647,8 @@ mod tests {
             ("flight-dir", "", "a folder, or off"),
             ("record", "", "a file, or off"),
             ("access-log", "", "standard output"),
+            ("perf-log", "", "a file, or off"),
+            ("http-perf-log", "", "a file, or off"),
             ("drain-timeout", "10", "10s"),
             ("connections-max", "0", "1 to"),
             ("ring-depth", "1000", "a power of two"),

@@ -103,6 +103,10 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Where a line for each request goes.
     pub access_log: AccessLog,
+    /// Where SLEdge's row for each sandbox goes.
+    pub perf_log: Option<PathBuf>,
+    /// Where SLEdge's row for each HTTP session goes.
+    pub http_perf_log: Option<PathBuf>,
     /// Every setting as it was resolved, for people.
     pub rows: Vec<Row>,
     /// Remarks that do not hinder.

@@ -7,10 +7,10 @@
 //!   an answer is back  ─► its capacity is given back, its execution is observed ─► the backlog's first gets a worker
 //! ```
 
-use super::access::AccessLog;
 use super::estimates::{Estimates, Learnt};
 use super::flight::Objectives;
 use super::link::WorkerLink;
+use super::records::Recorder;
 use super::routes::Routes;
 use super::rules::Rules;
 use super::seams::Clock;
@@ -61,19 +61,19 @@ pub struct Dispatcher<C> {
     now_ns: Nanos,
     /// Which worker's answers are looked at next.
     next_answer: usize,
-    access: Option<AccessLog>,
+    recorder: Option<Recorder>,
     clock: C,
     events: EventWriter,
     objectives: Option<Objectives>,
 }
 
 impl<C: Clock> Dispatcher<C> {
-    /// `access` gets a record of every answer, `events` what happens here.
+    /// `recorder` gets a record of every answer, `events` what happens here.
     pub fn new(
         routes: Arc<Routes>,
         workers: Vec<WorkerLink>,
         rules: Rules,
-        access: Option<AccessLog>,
+        recorder: Option<Recorder>,
         (clock, events): (C, EventWriter),
     ) -> Dispatcher<C> {
         let Rules {
@@ -96,7 +96,7 @@ impl<C: Clock> Dispatcher<C> {
             refused: Refused::default(),
             now_ns: 0,
             next_answer: 0,
-            access,
+            recorder,
             clock,
             events,
             objectives: None,
@@ -405,8 +405,8 @@ impl<C: Clock> Service for Dispatcher<C> {
             }
             self.check_objective(record);
         }
-        if let Some(access) = &mut self.access {
-            access.record(record);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   caller ── start ──► listener thread (one ring)     ◄── rings ──►  worker threads (one engine each)
 //!          ── drain ──►      │                                           │ host calls that wait
-//!          ── join ───►      └─► access log thread                       └─► async thread (tokio)
+//!          ── join ───►      └─► records' thread (logs)                  └─► async thread (tokio)
 //! ```
 //!
 //! Here is only the wiring. Each thread's loop is in its own file.
@@ -18,15 +18,17 @@ mod flight;
 mod link;
 mod listen;
 mod park;
+mod records;
 mod routes;
 mod rules;
 mod seams;
+mod sledge_logs;
 mod threads;
 mod under_way;
 mod wakes;
 mod work;
 
-pub use access::{AccessLog, AccessLogTo, Format};
+pub use access::{AccessLogTo, Format};
 pub use cgi::Cgi;
 pub use dispatch::{Dispatcher, Refused};
 pub use ends::Ends;
@@ -34,6 +36,7 @@ pub use estimates::{Learnt, Runs};
 pub use flight::{Flight, FlightControl, FlightTo, Objectives};
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
 pub use listen::Drained;
+pub use records::{CsvTo, Logs, Recorder, Sink};
 pub use routes::{Route, Routes};
 pub use rules::{Intake, Rules};
 pub use seams::{Clock, Guest, Interrupt, Monotonic, Sandboxes, SandboxesError};
@@ -93,8 +96,8 @@ pub struct Options {
     pub listener_spin_ns: Nanos,
     /// How long a drain may take.
     pub drain_timeout: Duration,
-    /// Where the access log goes.
-    pub access_log: Option<AccessLogTo>,
+    /// What is written of requests, and where.
+    pub logs: Logs,
     /// Events of each thread that are kept: a power of two.
     pub events: usize,
     /// Where they are written to.
@@ -151,7 +154,7 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     /// What ends the workers' slices.
     alarms: Vec<Arc<dyn Interrupt>>,
-    access_log: Option<JoinHandle<()>>,
+    records: Option<JoinHandle<()>>,
     reactor: Reactor,
     ends: Arc<Ends>,
     flight: Flight,
@@ -174,15 +177,15 @@ impl Server {
         let flight = Flight::new(header(&deployment, &options), readers);
         let to = std::mem::take(&mut options.flight);
         let flight_thread = thread("flight", FlightThread::start(flight.clone(), to))?;
-        let log = options.access_log.take();
-        let log = log.map(|to| thread("access log", AccessLog::start(to, &addresses)));
-        let (access, access_log) = log.transpose()?.unzip();
         let reactor = Reactor::start(deployment.has_directories())?;
         let stop = Arc::new(AtomicBool::new(false));
         let drain = Arc::new(AtomicBool::new(false));
         let sleep = Arc::new(ListenerSleep::default());
         let bound = addresses.iter().map(|(_, address)| *address).collect();
         let routes = Arc::new(deployment.routes.bound_to(bound));
+        let logs = std::mem::take(&mut options.logs);
+        let recorder = Recorder::start(logs, &addresses, routes.clone());
+        let (recorder, records) = thread("records", recorder)?.unzip();
         let functions = Arc::new(deployment.functions);
         let ends = Arc::new(Ends::default());
         let workers = options.worker_cores.len();
@@ -211,7 +214,7 @@ impl Server {
         let (links, workers) = start_workers(plan, &options, &stop)?;
         let alarms = links.iter().map(WorkerLink::alarm).collect();
         let around = (Monotonic, events);
-        let mut dispatcher = Dispatcher::new(routes, links, rules, access, around);
+        let mut dispatcher = Dispatcher::new(routes, links, rules, recorder, around);
         dispatcher.set_objectives(flight_thread.objectives());
         let plan = ListenerPlan {
             core: options.listener_core,
@@ -230,7 +233,7 @@ impl Server {
             listener,
             workers,
             alarms,
-            access_log,
+            records,
             reactor,
             ends,
             flight,
@@ -293,8 +296,8 @@ impl Server {
                 tracing::warn!("a worker still runs a function that cannot be preempted");
             }
         }
-        if let Some(log) = self.access_log {
-            log.join().expect("the access log does not panic");
+        if let Some(records) = self.records {
+            records.join().expect("the records' thread does not panic");
         }
         self.reactor.stop();
         self.flight_thread.end();

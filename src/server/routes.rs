@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Route {
     /// For logs: the tenant's name and the route as configured.
     pub name: String,
+    /// As configured.
+    pub path: String,
     /// Index of the tenant.
     pub tenant: u16,
     /// Index of the function among those that every worker has.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use luge::config::{self, LoadOptions};
 use luge::deployment;
-use luge::server::{self, Drained, Intake, Learnt, Options, Refused};
+use luge::server::{self, Drained, Intake, Learnt, Logs, Options, Refused};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -179,10 +179,13 @@ impl Setup {
             worker_spin_ns: 0,
             listener_spin_ns: 0,
             drain_timeout: self.drain_timeout,
-            access_log: Some(server::AccessLogTo {
-                sink: Box::new(log),
-                format: server::Format::Json,
-            }),
+            logs: Logs {
+                access: Some(server::AccessLogTo {
+                    sink: Box::new(log),
+                    format: server::Format::Json,
+                }),
+                ..Logs::default()
+            },
             events: 1 << 10,
             flight: server::FlightTo::default(),
         }

@@ -27,6 +27,7 @@ mod protocol;
 mod run;
 mod scheduling;
 mod serving;
+mod sledge_logs;
 mod stub;
 mod tenants;
 mod trigger;

@@ -165,6 +165,7 @@ pub fn routes() -> Arc<Routes> {
         |&(path, port, function, body_max_bytes, relative_deadline_ns, content_type): &RouteRow| {
             Route {
                 name: format!("tenant-{port}{path}"),
+                path: path.to_owned(),
                 tenant: port,
                 function,
                 methods: vec![Method::Get, Method::Head, Method::Post, Method::Put],

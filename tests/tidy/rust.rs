@@ -24,8 +24,8 @@ const SLEEPERS: &[(&str, &str)] = &[
         "a guest, which tries what sleeping does",
     ),
     (
-        "src/server/access.rs",
-        "the access log is written in batches, by a thread of its own",
+        "src/server/records.rs",
+        "logs of requests are written in batches, by a thread of its own",
     ),
     (
         "src/server/mod.rs",
