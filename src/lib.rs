@@ -2,6 +2,7 @@
 //! the same loop on virtual time, and the load generator. What decides, parses, runs guests or measures is in
 //! the leaves: `sched`, `listener` and `listener-http`, `sandbox`, `perf`.
 
+pub mod admin;
 pub mod bench;
 pub mod cli;
 pub mod compile;

@@ -48,6 +48,24 @@ pub const LOG_LINES_MAX: usize = 8192;
 /// File descriptors that are not connections: ring, bell, sockets, logs, standard streams, module images.
 pub const DESCRIPTORS_RESERVED: usize = 128;
 
+/// Connections to the admin endpoint at once; one more waits.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+
+/// Bytes of a request's head at the admin endpoint; beyond it 431.
+pub const ADMIN_HEAD_MAX_BYTES: usize = 16 << 10;
+
+/// How long a connection to the admin endpoint may last.
+pub const ADMIN_CONNECTION_MAX: Duration = Duration::from_secs(10);
+
+/// When the admin endpoint tries again to accept a connection, where there are no descriptors left.
+pub const ADMIN_ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// A listener that has not turned for so long is stuck.
+pub const LIVENESS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked at until then.
+pub const LIVENESS_LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// Threads that do what functions want of files; none if no function has a directory.
 pub const FILE_THREADS: usize = 8;
 

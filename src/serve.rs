@@ -1,17 +1,18 @@
 //! `luge serve` and `luge check`: from a spec and settings to a running server, or to what is wrong.
 
+use crate::admin::Admin;
 use crate::cli::settings::{
     self, AccessLog, CacheDir, LogFormat, Preemption, Row, Settings, Source,
 };
 use crate::cli::{Check, Exit, Format, Serve, print};
 use crate::config::{Examined, LoadOptions, Loaded, Problem, Problems, Spec, examine};
 use crate::deployment::{Deployment, memory_bytes, prepare, stack_bytes};
-use crate::limits::DESCRIPTORS_RESERVED;
+use crate::limits::{ADMIN_CONNECTIONS_MAX, DESCRIPTORS_RESERVED};
 use crate::server::{
     self, AccessLogTo, CsvTo, Drained, FlightTo, Intake, Logs, Options, Refused, Server, Sink,
     StartError,
 };
-use crate::{demo, estimates, logging, preemption, tenants};
+use crate::{admin, demo, estimates, logging, preemption, tenants};
 use core_affinity::CoreId;
 use listener::Counters;
 use listener_http::Limits;
@@ -122,6 +123,7 @@ pub fn understand(serve: &Serve) -> Result<(Settings, Loaded), Problems> {
         Ok(settings) if examined.problems.0.is_empty() => {
             let spec = &examined.loaded.spec;
             tenants::check(spec, &settings)?;
+            admin::check(spec, &settings)?;
             Ok((settings, examined.loaded))
         }
         settings => {
@@ -168,8 +170,22 @@ fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
             return Exit::Failure;
         }
     };
+    let admin = match settings.admin.as_ref().map(Admin::bind).transpose() {
+        Ok(admin) => admin,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Listen;
+        }
+    };
     match Server::start(deployment, options) {
         Ok(server) => {
+            // Until all is drained.
+            let admin = admin.map(|admin| admin.serve(server.observed()));
+            match &admin {
+                Some(Ok(serving)) => tracing::info!(address = %serving.address(), "admin"),
+                Some(Err(error)) => tracing::error!(%error, "no admin endpoint can be started"),
+                None => {}
+            }
             announce(serve, settings, &server, routes);
             until_drained(server, signals, settings)
         }
@@ -345,7 +361,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The descriptors that are not connections. A module has one for its code, and one in each worker; a function's
+/// The descriptors that are not clients' connections. A module has one for its code, and one in each worker; a function's
 /// directory one in each worker; and where sandboxes have directories of their own, each may have them all.
 fn descriptors_reserved(settings: &Settings, loaded: &Loaded) -> usize {
     let routes = || loaded.spec.tenants.iter().flat_map(|tenant| &tenant.routes);
@@ -358,7 +374,8 @@ fn descriptors_reserved(settings: &Settings, loaded: &Loaded) -> usize {
         _ => sandbox::limits::FILES_OPEN_PROCESS_MAX,
     };
     let each_worker = modules.len() + dirs + settings.sandboxes_max as usize * private;
-    DESCRIPTORS_RESERVED + modules.len() + files + settings.workers * each_worker
+    let operators = settings.admin.as_ref().map_or(0, |_| ADMIN_CONNECTIONS_MAX);
+    DESCRIPTORS_RESERVED + operators + modules.len() + files + settings.workers * each_worker
 }
 
 /// Lets the process have as many descriptors as it is allowed; returns how many connections fit.

@@ -251,6 +251,16 @@ impl Admission {
         }
     }
 
+    /// The shares of the workers that are given away, if the rule gives any.
+    #[must_use]
+    pub const fn room(&self) -> Option<&Utilisation> {
+        match &self.rule {
+            Rule::Utilisation(room) => Some(room),
+            Rule::Demand(rule) => Some(rule.room()),
+            Rule::None | Rule::Delay(_) => None,
+        }
+    }
+
     /// The tenants' budgets.
     #[must_use]
     pub const fn budgets(&self) -> Option<&Budgets> {

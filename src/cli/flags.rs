@@ -108,6 +108,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("access-log", "FILE", "off", "Where a line for each request goes: a file, - for standard output, or off"),
     Flag::new("perf-log", "FILE", "off", "Where SLEdge's row for each sandbox goes, comma-separated: a file, or off").or("SLEDGE_SANDBOX_PERF_LOG"),
     Flag::new("http-perf-log", "FILE", "off", "Where SLEdge's row for each HTTP session goes, comma-separated: a file, or off").or("SLEDGE_HTTP_SESSION_PERF_LOG"),
+    Flag::new("admin", "ADDRESS", "off", "Where operators find /livez, /readyz and /metrics: a loopback address with a port, unix:PATH, or off"),
 ];
 
 /// The settings given as flags, as text.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ use sched::{DISPATCHERS, Dispatcher, PARAMS, SCHEDULERS, Scheduler};
 
 use super::flags::{FLAGS, Flag, Given};
 use super::settings::{
-    AccessLog, CacheDir, LogFormat, Preemption, PreemptionTrigger, Row, Settings, Source,
+    AccessLog, AdminAddress, CacheDir, LogFormat, Preemption, PreemptionTrigger, Row, Settings,
+    Source,
 };
 use super::values::{Bytes, Cores, Span, integer, log_filter};
 use crate::config::{Notice, Problem, Problems, nearest};
@@ -35,6 +36,8 @@ const PREEMPTION_TRIGGERS: &[(&str, PreemptionTrigger)] = &[
     ("listener", PreemptionTrigger::Listener),
     ("auto", PreemptionTrigger::Auto),
 ];
+
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
 
 /// The longest that a thread looks for work without sleeping, in microseconds.
 const SPIN_MAX_US: u64 = 1_000_000;
@@ -101,10 +104,7 @@ impl Settings {
             send_timeout: from.span("send-timeout", short, hour),
             drain_timeout: from.span("drain-timeout", Duration::ZERO, 24 * hour),
             log_level: from.take("log-level", log_filter),
-            log_format: from.choice(
-                "log-format",
-                &[("human", LogFormat::Human), ("json", LogFormat::Json)],
-            ),
+            log_format: from.choice("log-format", LOG_FORMATS),
             cache_dir: from.cache_dir(),
             flight_events: from.take("flight-events", flight_events),
             flight_dir: from.path("flight-dir", "a folder"),
@@ -112,6 +112,7 @@ impl Settings {
             access_log: from.take("access-log", access_log),
             perf_log: from.path("perf-log", "a file"),
             http_perf_log: from.path("http-perf-log", "a file"),
+            admin: from.or_off("admin", admin, AdminAddress::to_string),
             rows: Vec::new(),
             notices: Vec::new(),
         };
@@ -190,6 +191,21 @@ fn estimator(text: &str) -> Result<Option<&'static NamedEstimator>, String> {
         let names: Vec<_> = ESTIMATORS.iter().map(|named| named.name).collect();
         format!("one of auto, {}", names.join(", "))
     })
+}
+
+fn admin(text: &str) -> Result<AdminAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        return Ok(AdminAddress::Unix(PathBuf::from(path)));
+    }
+    let forms = "127.0.0.1:9090, [::1]:9090, unix:PATH, or off";
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(AdminAddress::Tcp(address)),
+        Ok(_) => Err(format!(
+            "{forms}: it tells of all tenants, so that only this machine reaches it; what is to be reached from \
+             elsewhere needs a proxy that asks who is there"
+        )),
+        Err(_) => Err(forms.to_owned()),
+    }
 }
 
 /// A number that its bounds have shown to fit.
@@ -302,14 +318,24 @@ impl<'a> Resolver<'a> {
     /// A path, of what it says, or off.
     fn path(&mut self, name: &str, what: &str) -> Option<PathBuf> {
         let parse = |text: &str| match text {
-            "off" => Ok(None),
             "" => Err(format!("{what}, or off")),
-            path => Ok(Some(PathBuf::from(path))),
+            path => Ok(PathBuf::from(path)),
         };
-        self.shown(name, parse, |path| {
-            let shown = path.as_ref().map(|path| path.display().to_string());
-            shown.unwrap_or_else(|| "off".to_owned())
-        })
+        self.or_off(name, parse, |path| path.display().to_string())
+    }
+
+    fn or_off<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+        show: impl Fn(&T) -> String,
+    ) -> Option<T> {
+        let parse = |text: &str| match text {
+            "off" => Ok(None),
+            text => parse(text).map(Some),
+        };
+        let show = |value: &Option<T>| value.as_ref().map_or("off".to_owned(), &show);
+        self.shown(name, parse, show)
     }
 
     fn bytes(&mut self, name: &str, min: u64, max: u64) -> u64 {
@@ -579,6 +605,10 @@ mod tests {
             ("record", "a.rec", "a.rec"),
             ("perf-log", "a/b.csv", "a/b.csv"),
             ("http-perf-log", "off", "off"),
+            ("admin", "127.0.0.1:9090", "127.0.0.1:9090"),
+            ("admin", "127.9.9.9:0", "127.9.9.9:0"),
+            ("admin", "[::1]:1", "[::1]:1"),
+            ("admin", "unix:/run/a b", "unix:/run/a b"),
             ("access-log", "-", "-"),
             ("access-log", "/tmp/a b.log", "/tmp/a b.log"),
         ] {
@@ -649,6 +679,7 @@ mod tests {
             ("access-log", "", "standard output"),
             ("perf-log", "", "a file, or off"),
             ("http-perf-log", "", "a file, or off"),
+            ("admin", "0.0.0.0:9090", "a proxy that asks who is there"),
             ("drain-timeout", "10", "10s"),
             ("connections-max", "0", "1 to"),
             ("ring-depth", "1000", "a power of two"),
@@ -683,6 +714,23 @@ mod tests {
             let problem = problems.iter().find(|problem| problem.at == at).expect(&at);
             assert_eq!(problem.value, value, "{at}");
             assert!(problem.remedy.contains(remedy), "{problem}");
+        }
+    }
+
+    #[test]
+    fn operators_are_found_on_this_machine_only() {
+        for (text, remedy) in [
+            ("192.0.2.1:9090", "a proxy"),
+            ("[::]:9090", "a proxy"),
+            ("localhost:9090", "127.0.0.1:9090"),
+            ("9090", "127.0.0.1:9090"),
+            ("127.0.0.1", "127.0.0.1:9090"),
+            ("127.0.0.1:65536", "127.0.0.1:9090"),
+            ("unix:", "unix:PATH"),
+            ("", "or off"),
+        ] {
+            let problems = resolve(&[("admin", text)], &[]).expect_err(text).0;
+            assert!(problems[0].remedy.contains(remedy), "{}", problems[0]);
         }
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ pub struct Settings {
     pub perf_log: Option<PathBuf>,
     /// Where SLEdge's row for each HTTP session goes.
     pub http_perf_log: Option<PathBuf>,
+    /// Where operators are answered.
+    pub admin: Option<AdminAddress>,
     /// Every setting as it was resolved, for people.
     pub rows: Vec<Row>,
     /// Remarks that do not hinder.
@@ -199,6 +201,24 @@ impl fmt::Display for AccessLog {
             Self::Off => f.write_str("off"),
             Self::Stdout => f.write_str("-"),
             Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Where operators are answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// At a port of this machine's own.
+    Tcp(SocketAddr),
+    /// At a socket in the file system.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -10,6 +10,7 @@
 use super::estimates::{Estimates, Learnt};
 use super::flight::Objectives;
 use super::link::WorkerLink;
+use super::metrics::{AtTheDoor, Metrics};
 use super::records::Recorder;
 use super::routes::Routes;
 use super::rules::Rules;
@@ -62,18 +63,19 @@ pub struct Dispatcher<C> {
     /// Which worker's answers are looked at next.
     next_answer: usize,
     recorder: Option<Recorder>,
+    metrics: Arc<Metrics>,
     clock: C,
     events: EventWriter,
     objectives: Option<Objectives>,
 }
 
 impl<C: Clock> Dispatcher<C> {
-    /// `recorder` gets a record of every answer, `events` what happens here.
+    /// `recorder` gets a record of every answer, `metrics` counts what happens here, `events` tells it.
     pub fn new(
         routes: Arc<Routes>,
         workers: Vec<WorkerLink>,
         rules: Rules,
-        recorder: Option<Recorder>,
+        (recorder, metrics): (Option<Recorder>, Arc<Metrics>),
         (clock, events): (C, EventWriter),
     ) -> Dispatcher<C> {
         let Rules {
@@ -97,6 +99,7 @@ impl<C: Clock> Dispatcher<C> {
             now_ns: 0,
             next_answer: 0,
             recorder,
+            metrics,
             clock,
             events,
             objectives: None,
@@ -140,6 +143,11 @@ impl<C: Clock> Dispatcher<C> {
         self.refused
     }
 
+    /// Where it counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// The capacity that admission has given away.
     pub fn admission(&self) -> &Admission {
         &self.admission
@@ -166,6 +174,7 @@ impl<C: Clock> Dispatcher<C> {
         let what = What::Dispatched { worker: number };
         self.events.note(now, exchange.request_id, what);
         let rank = arrival.rank(self.scheduler);
+        self.metrics.listener.given[worker].dispatched.increment();
         self.workers[worker].submit(exchange, rank);
     }
 
@@ -199,6 +208,8 @@ impl<C: Clock> Dispatcher<C> {
         }
         self.now_ns = self.now_ns.max(at.finished_ns);
         self.admission.end(self.now_ns, entry.receipt, at.ran_ns);
+        let tenant = self.routes.route(exchange.route).tenant;
+        self.metrics.listener.left(tenant, &self.admission);
         self.estimates.observe(exchange);
     }
 
@@ -210,6 +221,7 @@ impl<C: Clock> Dispatcher<C> {
                 return;
             };
             let exchange = self.backlog.pop_front().expect("there is a first");
+            self.metrics.listener.backlog.add(-1);
             let entry = self.under_way.entry(exchange.ticket, exchange.sequence);
             entry.expect("who waits is under way").worker = Some(worker as u16);
             let now = self.clock.now_ns();
@@ -222,6 +234,7 @@ impl<C: Clock> Dispatcher<C> {
             let worker = self.next_answer;
             self.next_answer = (worker + 1) % self.workers.len();
             if let Some(exchange) = self.workers[worker].completed() {
+                self.metrics.listener.given[worker].returned.increment();
                 return Some(exchange);
             }
         }
@@ -230,9 +243,10 @@ impl<C: Clock> Dispatcher<C> {
 
     /// Counts a refusal, says so in the log, and what to answer.
     fn refuse(&mut self, exchange: &Exchange, why: &Verdict) -> Refusal {
-        let (counter, status, wait_ns, cause, what) = match *why {
+        let (counter, at_the_door, status, wait_ns, cause, what) = match *why {
             Verdict::RefuseTenant { retry_after_ns } => (
                 &mut self.refused.tenant,
+                AtTheDoor::Tenant,
                 Status::TOO_MANY_REQUESTS,
                 retry_after_ns,
                 event::Refusal::Tenant,
@@ -240,6 +254,7 @@ impl<C: Clock> Dispatcher<C> {
             ),
             Verdict::RefuseServer { retry_after_ns } => (
                 &mut self.refused.server,
+                AtTheDoor::Server,
                 Status::SERVICE_UNAVAILABLE,
                 retry_after_ns,
                 event::Refusal::Server,
@@ -248,6 +263,7 @@ impl<C: Clock> Dispatcher<C> {
             Verdict::Admit(_) => unreachable!("it is taken"),
         };
         *counter += 1;
+        self.decided(exchange, at_the_door);
         let retry_after_s = retry_after_s(wait_ns);
         let request = exchange.request_id;
         self.note(request, What::Refused(cause));
@@ -258,6 +274,12 @@ impl<C: Clock> Dispatcher<C> {
             retry_after_s,
             allow: None,
         }
+    }
+
+    /// Counts what became of a request at the door.
+    fn decided(&self, exchange: &Exchange, what: AtTheDoor) {
+        let tenant = self.routes.route(exchange.route).tenant;
+        self.metrics.listener.decided(tenant, what, &self.admission);
     }
 
     fn note(&mut self, request: u64, what: What) {
@@ -277,6 +299,7 @@ impl<C: Clock> Dispatcher<C> {
 
     fn refuse_for_want_of_workers(&mut self, exchange: &Exchange) -> Refusal {
         self.refused.full += 1;
+        self.decided(exchange, AtTheDoor::Full);
         let request = exchange.request_id;
         self.note(request, What::Refused(event::Refusal::Full));
         let route = &*self.routes.route(exchange.route).name;
@@ -336,6 +359,7 @@ impl<C: Clock> Service for Dispatcher<C> {
                 return Err((exchange, refusal));
             }
         };
+        self.decided(&exchange, AtTheDoor::Admitted);
         let number = worker.map(|worker| worker as u16);
         exchange.ticket = self.under_way.enter(Entry {
             receipt,
@@ -351,6 +375,7 @@ impl<C: Clock> Service for Dispatcher<C> {
                 self.events
                     .note(admitted_ns, exchange.request_id, What::Held);
                 self.backlog.push_back(exchange);
+                self.metrics.listener.backlog.add(1);
             }
         }
         Ok(number.unwrap_or(HELD))
@@ -371,6 +396,7 @@ impl<C: Clock> Service for Dispatcher<C> {
         let at = backlog.position(|exchange| exchange.connection == connection);
         let exchange = at.and_then(|at| self.backlog.remove(at));
         let exchange = exchange.expect("it waits for a worker");
+        self.metrics.listener.backlog.add(-1);
         self.note(exchange.request_id, What::Dropped(event::Drop::Abandoned));
         self.given_up.push_back(exchange);
     }
@@ -405,6 +431,8 @@ impl<C: Clock> Service for Dispatcher<C> {
             }
             self.check_objective(record);
         }
+        let route = record.route.map(|route| self.routes.route(route));
+        self.metrics.listener.departed(record, route);
         if let Some(recorder) = &mut self.recorder {
             recorder.record(record);
         }

@@ -126,7 +126,38 @@ pub(crate) fn what(exit: &Exit) -> &'static str {
     }
 }
 
+/// How many requests have ended in each of these ways.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndCounts {
+    /// Ended by a limit, with its name.
+    pub kills: [(&'static str, u64); 7],
+    pub exits: u64,
+    pub traps: u64,
+    pub start_failed: u64,
+    pub not_cgi: u64,
+}
+
 impl Ends {
+    /// As they are now.
+    pub(crate) fn counts(&self) -> EndCounts {
+        let of = |counter: &AtomicU64| counter.load(Relaxed);
+        EndCounts {
+            kills: [
+                ("cpu", of(&self.cpu_limit)),
+                ("deadline", of(&self.deadline)),
+                ("memory", of(&self.memory_limit)),
+                ("output", of(&self.output_limit)),
+                ("stack", of(&self.stack_limit)),
+                ("table", of(&self.table_limit)),
+                ("unstarted", of(&self.unstarted)),
+            ],
+            exits: of(&self.exit_codes),
+            traps: of(&self.traps),
+            start_failed: of(&self.start_failed),
+            not_cgi: of(&self.not_cgi),
+        }
+    }
+
     /// Counts a verdict and says it in the log.
     pub(crate) fn judged(&self, verdict: Verdict, exchange: &Exchange, route: &Route) {
         let counter = match verdict {

@@ -28,6 +28,8 @@ pub(crate) struct ListenerThread<I> {
     pub clocks: Clocks,
     /// When the first of the workers' slices has to be ended here; `u64::MAX`: none.
     pub due_ns: Nanos,
+    /// When the last turn began; 0 if there was a sleep since.
+    pub turned_ns: Nanos,
 }
 
 /// How the drain ended.
@@ -99,8 +101,15 @@ impl<I: Io> ListenerThread<I> {
     /// Ends slices that are over and takes in what has come; when that was, and whether anything had.
     fn turn(&mut self) -> std::io::Result<(Nanos, bool)> {
         let now = self.clocks.read();
-        self.due_ns = self.listener.service().expire_if_due(now.now_ns);
-        Ok((now.now_ns, self.listener.turn(now)?))
+        let before_ns = std::mem::replace(&mut self.turned_ns, now.now_ns);
+        let dispatcher = self.listener.service();
+        dispatcher.metrics().listener.turned(before_ns, now.now_ns);
+        self.due_ns = dispatcher.expire_if_due(now.now_ns);
+        let happened = self.listener.turn(now)?;
+        let (counters, connections) = (self.listener.counters(), self.listener.connections());
+        let counted = &self.listener.service().metrics().listener;
+        counted.counted(&counters, connections);
+        Ok((now.now_ns, happened))
     }
 
     /// Sleeps until something comes, a slice is nearly over, or it is `until_ns`.
@@ -127,6 +136,7 @@ impl<I: Io> ListenerThread<I> {
                 && nothing_else()
         });
         let result = if nothing {
+            self.turned_ns = 0;
             self.listener.wait(at_most)
         } else {
             Ok(())
@@ -162,6 +172,7 @@ impl<I: Io> ListenerThread<I> {
             if self.listener.connections() == 0 {
                 break;
             }
+            self.turned_ns = 0;
             self.listener.wait(Some(ABORT_WAIT))?;
         }
         Ok(Drained {

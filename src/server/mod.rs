@@ -17,6 +17,8 @@ mod estimates;
 mod flight;
 mod link;
 mod listen;
+pub mod metrics;
+mod observed;
 mod park;
 mod records;
 mod routes;
@@ -36,6 +38,7 @@ pub use estimates::{Learnt, Runs};
 pub use flight::{Flight, FlightControl, FlightTo, Objectives};
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
 pub use listen::Drained;
+pub use observed::Observed;
 pub use records::{CsvTo, Logs, Recorder, Sink};
 pub use routes::{Route, Routes};
 pub use rules::{Intake, Rules};
@@ -48,6 +51,7 @@ use crate::limits::{ADDRESS_IN_USE_MAX, WORKER_END_MAX};
 use core_affinity::CoreId;
 use flight::FlightThread;
 use listener::RingError;
+use metrics::{About, Metrics};
 use perf::event::{EventReader, EventWriter};
 use perf::recording;
 use sandbox::{Artifact, FunctionConfig};
@@ -105,7 +109,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Requests of which a worker's policy knows at once; more wait in its ring, first in, first out.
+    /// Requests of which a worker's policy knows at once, each with a sandbox once it has started; more wait in its ring,
+    /// first in, first out.
     fn tasks_max(&self) -> u32 {
         self.outstanding_max.min(self.sandbox.sandboxes_max)
     }
@@ -156,7 +161,7 @@ pub struct Server {
     alarms: Vec<Arc<dyn Interrupt>>,
     records: Option<JoinHandle<()>>,
     reactor: Reactor,
-    ends: Arc<Ends>,
+    metrics: Arc<Metrics>,
     flight: Flight,
     flight_thread: FlightThread,
 }
@@ -181,13 +186,13 @@ impl Server {
         let stop = Arc::new(AtomicBool::new(false));
         let drain = Arc::new(AtomicBool::new(false));
         let sleep = Arc::new(ListenerSleep::default());
+        let metrics = Arc::new(Metrics::new(About::new(&deployment, &options)));
         let bound = addresses.iter().map(|(_, address)| *address).collect();
         let routes = Arc::new(deployment.routes.bound_to(bound));
         let logs = std::mem::take(&mut options.logs);
         let recorder = Recorder::start(logs, &addresses, routes.clone());
         let (recorder, records) = thread("records", recorder)?.unzip();
         let functions = Arc::new(deployment.functions);
-        let ends = Arc::new(Ends::default());
         let workers = options.worker_cores.len();
         let rules = Rules::new(
             Monotonic.now_ns(),
@@ -206,7 +211,7 @@ impl Server {
             stop: stop.clone(),
             sleep: sleep.clone(),
             reactor: reactor.handle.clone(),
-            ends: ends.clone(),
+            metrics: metrics.clone(),
             tells_starts: rules.admission.wants_starts(),
             tenants: tenants.clone(),
             events: writers.next().expect("each worker has one"),
@@ -214,7 +219,8 @@ impl Server {
         let (links, workers) = start_workers(plan, &options, &stop)?;
         let alarms = links.iter().map(WorkerLink::alarm).collect();
         let around = (Monotonic, events);
-        let mut dispatcher = Dispatcher::new(routes, links, rules, recorder, around);
+        let seen = (recorder, metrics.clone());
+        let mut dispatcher = Dispatcher::new(routes, links, rules, seen, around);
         dispatcher.set_objectives(flight_thread.objectives());
         let plan = ListenerPlan {
             core: options.listener_core,
@@ -235,7 +241,7 @@ impl Server {
             alarms,
             records,
             reactor,
-            ends,
+            metrics,
             flight,
             flight_thread,
         })
@@ -254,6 +260,15 @@ impl Server {
     /// Tenants and where they are reached.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// What may be seen of it.
+    pub fn observed(&self) -> Observed {
+        Observed {
+            metrics: self.metrics.clone(),
+            sleep: self.sleep.clone(),
+            draining: self.drain.clone(),
+        }
     }
 
     /// What makes it end.
@@ -301,7 +316,7 @@ impl Server {
         }
         self.reactor.stop();
         self.flight_thread.end();
-        self.ends.log();
+        self.metrics.ends.log();
         drained
     }
 }

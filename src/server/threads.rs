@@ -1,9 +1,9 @@
 //! The threads of a server: how each is made, pinned and watched. Their loops are in files of their own.
 
 use super::dispatch::Dispatcher;
-use super::ends::Ends;
 use super::link::{ListenerSleep, PendingLink, link};
 use super::listen::{Clocks, Drained, ListenerThread};
+use super::metrics::Metrics;
 use super::routes::Routes;
 use super::seams::{Interrupt, Monotonic, Sandboxes};
 use super::work::{WorkerSettings, WorkerThread};
@@ -87,7 +87,7 @@ pub(super) struct WorkerPlan {
     pub stop: Arc<AtomicBool>,
     pub sleep: Arc<ListenerSleep>,
     pub reactor: tokio::runtime::Handle,
-    pub ends: Arc<Ends>,
+    pub metrics: Arc<Metrics>,
     pub tells_starts: bool,
     pub tenants: Arc<[Tenant]>,
     pub events: EventWriter,
@@ -111,7 +111,8 @@ impl WorkerPlan {
             params: options.params,
             notice_ns: options.params.quantum_ns,
             spin_ns: options.worker_spin_ns,
-            ends: self.ends,
+            ends: self.metrics.ends(),
+            metrics: self.metrics.worker(self.worker),
             tells_starts: self.tells_starts,
             tenants: self.tenants,
         };
@@ -192,6 +193,7 @@ impl ListenerPlan {
                 listener: Listener::new(ring, dispatcher, self.settings, ports, clocks.read()),
                 clocks,
                 due_ns: u64::MAX,
+                turned_ns: 0,
                 sleep: self.sleep,
                 drain: self.drain,
                 stop: self.stop,

@@ -7,6 +7,7 @@ use super::answer::{answer, give_up, report};
 use super::cgi::{self, Request};
 use super::ends::{self, Ends};
 use super::link::{Inbox, Start};
+use super::metrics::WorkerMetrics;
 use super::routes::Routes;
 use super::seams::{Clock, Guest, Interrupt};
 use super::wakes::{Wakers, Wakes};
@@ -63,6 +64,8 @@ pub struct WorkerSettings {
     pub spin_ns: Nanos,
     /// Where ends are counted.
     pub ends: Arc<Ends>,
+    /// Where everything else is.
+    pub metrics: Arc<WorkerMetrics>,
     /// Whether the listener is told at once when a request begins.
     pub tells_starts: bool,
     /// By index; of reservations this worker's share.
@@ -150,12 +153,14 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             self.cancel(now, connection);
         }
         let (worker, asked, events) = (&mut self.worker, &mut self.asked, &mut self.events);
+        let metrics = &self.settings.metrics;
         self.wakes.take(|slot| {
             if let Some(Some(asked)) = asked.get_mut(slot as usize)
                 && worker.wake(now, asked.key)
             {
                 let timeline = &mut worker.job_mut(asked.key.id).timeline;
                 asked.woken(now, timeline);
+                metrics.blocked.add(-1);
                 events.note(now, asked.request, What::Woken);
             }
         });
@@ -165,6 +170,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         if exchange.is_abandoned() {
             let what = What::Dropped(event::Drop::Abandoned);
             self.events.note(now, exchange.request_id, what);
+            self.settings.metrics.over(&exchange);
             return self.inbox.outbox.push(exchange);
         }
         exchange.timeline.picked_ns = now;
@@ -200,7 +206,11 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         let Some(Asked { key, .. }) = found.copied() else {
             return;
         };
+        let was_blocked = self.worker.is_blocked(key.id);
         if let Some(ended) = self.worker.cancel(now, key) {
+            if was_blocked {
+                self.settings.metrics.blocked.add(-1);
+            }
             self.abandoned(now, &ended.job);
             self.end(ended);
         }
@@ -226,8 +236,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             self.start(now, slice.task);
         }
         self.begin_slice(now, &slice);
+        self.settings.metrics.busy.begin(now);
         let step = self.guest.resume(slice.task.0);
         let ended_ns = self.clock.now_ns();
+        self.settings.metrics.busy.end(ended_ns);
         let (end, what) = self.slice_end(ended_ns, slice.task, ended_ns.saturating_sub(now), step);
         self.events.note(ended_ns, request, what);
         let finished = end == SliceEnd::Finished;
@@ -252,7 +264,9 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         if let Some(rank) = self.worker.rank(task) {
             self.wakers.set_rank(task.0, rank);
         }
-        if !self.worker.is_blocked(task) {
+        if self.worker.is_blocked(task) {
+            self.settings.metrics.blocked.add(1);
+        } else {
             let request = self.asked(task).request;
             self.events.note(now, request, What::Woken);
         }
@@ -273,6 +287,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     ) -> (SliceEnd, What) {
         self.asked(task).since_ns = now;
         let host_ns = self.guest.host_ns(task.0, ran_ns);
+        let metrics = &self.settings.metrics;
+        metrics.slices.increment();
         let exchange = self.worker.job_mut(task);
         exchange.timeline.host_ns += host_ns;
         exchange.timeline.ran_ns += ran_ns;
@@ -287,11 +303,16 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             }
             Step::Preempted => {
                 exchange.timeline.preemptions += 1;
+                metrics.preempted(self.guest.due_ns(), now);
                 (SliceEnd::Preempted, What::Preempted)
             }
-            Step::Yielded => (SliceEnd::Yielded, What::Yielded),
+            Step::Yielded => {
+                metrics.yields.increment();
+                (SliceEnd::Yielded, What::Yielded)
+            }
             Step::Blocked => {
                 exchange.timeline.blocks += 1;
+                metrics.blocks.increment();
                 self.wake_at_deadline(task);
                 (SliceEnd::Blocked, What::Blocked)
             }
@@ -370,6 +391,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     fn start(&mut self, now: Nanos, task: TaskId) {
         let exchange = self.worker.job_mut(task);
         exchange.timeline.started_ns = now;
+        self.settings.metrics.started.increment();
         if self.settings.tells_starts {
             let start = Start {
                 ticket: exchange.ticket,
@@ -408,6 +430,11 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             let route = self.routes.route(exchange.route);
             give_up(&mut exchange, call, &route.name);
         }
+        let metrics = &self.settings.metrics;
+        if exchange.timeline.started_ns > 0 {
+            metrics.resets.increment();
+        }
+        metrics.over(&exchange);
         self.inbox.outbox.push(exchange);
         // Not while its client waits.
         self.guest.reset(ended.key.id.0);

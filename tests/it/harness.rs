@@ -11,6 +11,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use luge::cli::settings::AdminAddress;
 use luge::config::{self, LoadOptions};
 use luge::deployment;
 use luge::server::{self, Drained, Intake, Learnt, Logs, Options, Refused};
@@ -242,6 +243,14 @@ impl Server {
         Client::connect(self.address())
     }
 
+    /// Its admin endpoint, at a port of the kernel's choice.
+    pub fn admin(&self) -> Admin {
+        let address = AdminAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let admin = luge::admin::Admin::bind(&address).expect("there is a port");
+        let observed = self.server.as_ref().expect("runs").observed();
+        Admin(admin.serve(observed).expect("a thread"))
+    }
+
     pub fn begin_drain(&self) {
         self.server.as_ref().expect("runs").drain().begin();
     }
@@ -303,6 +312,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         if self.server.is_some() && !std::thread::panicking() {
             self.drain();
+        }
+    }
+}
+
+/// An admin endpoint; it ends when this is dropped.
+pub struct Admin(luge::admin::Serving);
+
+impl Admin {
+    pub fn address(&self) -> SocketAddr {
+        match self.0.address() {
+            AdminAddress::Tcp(address) => *address,
+            AdminAddress::Unix(_) => unreachable!("it has a port"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Servers listen at ports of the kernel's choice, so that all tests run side by side. Order is asserted,
 //! never time; whoever waits, waits for a condition, and gives up loudly.
 
+mod admin;
 mod admission;
 mod bench;
 mod cgi;
@@ -20,12 +21,14 @@ mod hostile;
 mod isolation;
 mod lab;
 mod limits;
+mod metrics;
 mod overload;
 mod process;
 mod program;
 mod protocol;
 mod run;
 mod scheduling;
+mod scrape;
 mod serving;
 mod sledge_logs;
 mod stub;

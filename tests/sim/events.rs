@@ -49,6 +49,12 @@ impl Events {
         }
     }
 
+    /// Events of workers like this.
+    pub fn count(&self, of: fn(&What) -> bool) -> usize {
+        let events = self.of_workers.iter().flat_map(all);
+        events.filter(|event| of(&event.what)).count()
+    }
+
     pub fn check_end(&self, ledger: &Ledger) {
         let mut stories = BTreeMap::<u64, Story>::new();
         let of_listener = all(&self.of_listener);

@@ -13,6 +13,7 @@ mod events;
 mod guest;
 mod io;
 mod ledger;
+mod metrics;
 mod network;
 mod plan;
 mod request;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use listener::{Listener, Time};
+use luge::server::metrics::{Metrics, WorkerMetrics};
 use luge::server::{
     Dispatcher, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings, WorkerThread,
     link,
@@ -21,6 +22,7 @@ use crate::events::{EVENTS_MAX, Events};
 use crate::guest::{Alarms, SimGuest, Timer};
 use crate::io::SimIo;
 use crate::ledger::{Ledger, Watched};
+use crate::metrics;
 use crate::network::Network;
 use crate::plan::{Config, PORTS, Plans, routes};
 use crate::shared::{Phase, Shared, VirtualClock};
@@ -51,6 +53,7 @@ pub struct World {
     /// Sandboxes there are.
     alive: Rc<Cell<u32>>,
     events: Events,
+    metrics: Arc<Metrics>,
     steps: Cell<usize>,
 }
 
@@ -73,18 +76,21 @@ impl World {
         let around = (shared.clone(), plans.clone(), ledger.clone());
         let (noted, told) = ring(EVENTS_MAX);
         let mut events = Events::new(told);
+        let metrics = metrics::metrics(plans.config.workers);
         for (number, timer) in timers.iter().enumerate() {
             let own = (number, timer.clone());
             let guest = SimGuest::new(around.clone(), alarms.clone(), own, alive.clone());
             let (noted, told) = ring(EVENTS_MAX);
             events.of_workers.push(told);
-            let (link, worker) = worker(guest, noted, timer.clone(), &sleep);
+            let seen = (metrics.worker(number), noted);
+            let (link, worker) = worker(guest, seen, timer.clone(), &sleep);
             links.push(link);
             workers.push(RefCell::new(worker));
         }
         let around = (VirtualClock(shared.clone()), noted);
         let rules = rules(&shared, &plans.config);
-        let dispatcher = Dispatcher::new(routes(), links, rules, None, around);
+        let seen = (None, metrics.clone());
+        let dispatcher = Dispatcher::new(routes(), links, rules, seen, around);
         let sleeps = Rc::new(Cell::new(None));
         let io = SimIo::new(shared.clone(), network.clone(), sleeps.clone());
         let watched = Watched {
@@ -107,6 +113,7 @@ impl World {
             alarms,
             alive,
             events,
+            metrics,
             plans,
             shared,
         });
@@ -250,11 +257,13 @@ impl World {
         let mut listener = self.listener.borrow_mut();
         let dispatcher = &listener.service().dispatcher;
         assert!(dispatcher.admission().is_idle(), "capacity is lost");
+        let refused = dispatcher.refused();
+        metrics::check_end(&self.metrics, &self.events, &counters, &refused);
         let Refused {
             tenant,
             server,
             full,
-        } = dispatcher.refused();
+        } = refused;
         assert_eq!(tenant + server + full, counters.refused);
         let rule = self.plans.config.intake.admission.name;
         assert!(server == 0 || rule != "none", "refused by no rule");
@@ -288,7 +297,7 @@ fn rules(shared: &Shared, config: &Config) -> Rules {
 /// A worker of the server and the link to it.
 fn worker(
     guest: SimGuest,
-    events: EventWriter,
+    (metrics, events): (Arc<WorkerMetrics>, EventWriter),
     timer: Arc<Timer>,
     sleep: &Arc<ListenerSleep>,
 ) -> (WorkerLink, Worker) {
@@ -300,6 +309,7 @@ fn worker(
         notice_ns: config.params.quantum_ns,
         spin_ns: 0,
         ends: Arc::default(),
+        metrics,
         tells_starts: config.intake.admission.name == "delay",
         tenants: config.tenants.into(),
     };

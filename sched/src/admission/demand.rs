@@ -56,6 +56,10 @@ impl DemandBound {
         self.held.give(share, expected_ns);
     }
 
+    pub(super) const fn room(&self) -> &Utilisation {
+        &self.held
+    }
+
     pub(super) const fn is_idle(&self) -> bool {
         self.held.is_idle()
     }
