@@ -54,8 +54,20 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// Bytes of a request's head at the admin endpoint; beyond it 431.
 pub const ADMIN_HEAD_MAX_BYTES: usize = 16 << 10;
 
-/// How long a connection to the admin endpoint may last.
-pub const ADMIN_CONNECTION_MAX: Duration = Duration::from_secs(10);
+/// How long a request's head may take at the admin endpoint.
+pub const ADMIN_HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection to the admin endpoint may last, in which a page of many megabytes is written.
+pub const ADMIN_CONNECTION_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of a page that is written as it is read, at a time.
+pub const ADMIN_CHUNK_BYTES: usize = 64 << 10;
+
+/// How many times that may wait for the client.
+pub const ADMIN_CHUNKS_MAX: usize = 4;
+
+/// Pages that are written as they are read, at once; one more waits.
+pub const ADMIN_WRITERS_MAX: usize = 1;
 
 /// When the admin endpoint tries again to accept a connection, where there are no descriptors left.
 pub const ADMIN_ACCEPT_AGAIN: Duration = Duration::from_millis(100);

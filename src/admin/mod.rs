@@ -10,9 +10,11 @@
 //! file system, never a tenant's. HTTP is hyper's here: it is off the data path, and its clients are few.
 //!
 //! A connection has one request and a limited time, so that none can be held for long. Pages are a table
-//! ([`pages::PAGES`]). Nothing can be changed through it.
+//! ([`pages::PAGES`]); what takes long to write is written by a second thread ([`flight`]). Nothing can be changed
+//! through it.
 
 mod accept;
+mod flight;
 mod pages;
 mod socket;
 
@@ -21,7 +23,8 @@ pub use socket::BindError;
 use crate::cli::settings::{AdminAddress, Settings};
 use crate::config::{Problem, Problems, Spec};
 use crate::limits::{
-    ADMIN_ACCEPT_AGAIN, ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MAX_BYTES,
+    ADMIN_ACCEPT_AGAIN, ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MAX,
+    ADMIN_HEAD_MAX_BYTES, ADMIN_WRITERS_MAX,
 };
 use crate::server::Observed;
 use hyper::server::conn::http1;
@@ -65,6 +68,8 @@ impl Admin {
         let address = self.0.address.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .thread_name("luge-admin-write")
+            .max_blocking_threads(ADMIN_WRITERS_MAX)
             .build()?;
         let listening = {
             let _guard = runtime.enter();
@@ -164,7 +169,7 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(ADMIN_CONNECTION_MAX)
+        .header_read_timeout(ADMIN_HEAD_MAX)
         .keep_alive(false)
         .half_close(true)
         .max_buf_size(ADMIN_HEAD_MAX_BYTES)

@@ -2,11 +2,12 @@
 //!
 //! A new page is a row in [`PAGES`]. Pages are read only: GET and HEAD are all that is understood.
 
-use super::accept;
+use super::{accept, flight};
 use crate::limits::{LIVENESS_LOOK_EVERY, LIVENESS_PATIENCE};
 use crate::server::Observed;
 use crate::server::metrics::{self, Encoding};
-use http_body_util::Full;
+use http_body_util::channel::Channel;
+use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -51,13 +52,33 @@ pub(super) const PAGES: &[Page] = &[
             Box::pin(async move { Reply::of(Encoding::Prometheus.content_type(), text()) })
         },
     },
+    Page {
+        path: "/flight/trace",
+        what: "what the threads noted last, for Chrome's or Perfetto's viewer",
+        read: |observed, _| {
+            let body = || flight::body(observed.flight(), |flight, out| flight.write_trace(out));
+            Box::pin(async move { Reply::writing("application/json", body()) })
+        },
+    },
+    Page {
+        path: "/flight/recording",
+        what: "the same, for luge sim --replay",
+        read: |observed, _| {
+            let body =
+                || flight::body(observed.flight(), |flight, out| flight.write_recording(out));
+            Box::pin(async move { Reply::writing("application/octet-stream", body()) })
+        },
+    },
 ];
+
+/// What is sent: text that is there, or what is written meanwhile.
+type Body = Either<Full<Bytes>, Channel<Bytes>>;
 
 /// What a page says.
 pub(super) struct Reply {
     pub status: StatusCode,
     pub content_type: &'static str,
-    pub body: String,
+    pub body: Body,
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -67,7 +88,15 @@ impl Reply {
         Reply {
             status: StatusCode::OK,
             content_type,
-            body,
+            body: Either::Left(Full::from(body)),
+        }
+    }
+
+    fn writing(content_type: &'static str, body: Channel<Bytes>) -> Reply {
+        Reply {
+            status: StatusCode::OK,
+            content_type,
+            body: Either::Right(body),
         }
     }
 
@@ -81,7 +110,7 @@ impl Reply {
 }
 
 /// Answers a request.
-pub(super) async fn answer<B>(observed: &Observed, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(super) async fn answer<B>(observed: &Observed, request: &Request<B>) -> Response<Body> {
     let path = request.uri().path();
     let page = PAGES.iter().find(|page| page.path == path);
     let reply = match (page, request.method()) {
@@ -91,7 +120,7 @@ pub(super) async fn answer<B>(observed: &Observed, request: &Request<B>) -> Resp
         }
         (Some(_), _) => Reply::says(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD"),
     };
-    let mut response = Response::new(Full::from(reply.body));
+    let mut response = Response::new(reply.body);
     *response.status_mut() = reply.status;
     let fields = response.headers_mut();
     let content_type = HeaderValue::from_static(reply.content_type);
@@ -106,7 +135,7 @@ pub(super) async fn answer<B>(observed: &Observed, request: &Request<B>) -> Resp
 fn list() -> String {
     let rows = PAGES
         .iter()
-        .map(|page| format!("\n  {:16} {}", page.path, page.what));
+        .map(|page| format!("\n  {:18} {}", page.path, page.what));
     format!(
         "there is no such page; there are{}",
         rows.collect::<String>()

@@ -268,6 +268,7 @@ impl Server {
             metrics: self.metrics.clone(),
             sleep: self.sleep.clone(),
             draining: self.drain.clone(),
+            flight: self.flight.clone(),
         }
     }
 

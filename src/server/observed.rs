@@ -1,5 +1,6 @@
 //! What may be seen of a running server from any thread, without disturbing it.
 
+use super::flight::Flight;
 use super::link::ListenerSleep;
 use super::metrics::Metrics;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ pub struct Observed {
     pub(super) metrics: Arc<Metrics>,
     pub(super) sleep: Arc<ListenerSleep>,
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) flight: Flight,
 }
 
 impl Observed {
@@ -18,6 +20,12 @@ impl Observed {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What its threads noted last.
+    #[must_use]
+    pub fn flight(&self) -> &Flight {
+        &self.flight
     }
 
     /// Turns of the listener so far.

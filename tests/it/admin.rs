@@ -2,12 +2,17 @@
 //! other's way.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+
+use perf::event::What;
+use perf::recording::Reader;
+use serde_json::Value;
 
 use crate::client::{Client, post};
 use crate::harness::{Setup, route, wait_until};
 use crate::process::{Folder, Serving, logged, spec};
+use crate::scrape::scraped;
 
 fn status(admin: std::net::SocketAddr, path: &str) -> u16 {
     Client::connect(admin).get(path).status
@@ -24,10 +29,13 @@ fn pages_are_read_and_nothing_else() {
         ("HEAD", "/readyz", 200),
         ("GET", "/metrics", 200),
         ("GET", "/metrics/sledge", 200),
+        ("HEAD", "/flight/trace", 200),
         ("GET", "/", 404),
         ("GET", "/metrics/", 404),
+        ("GET", "/flight", 404),
         ("GET", "/fib", 404),
         ("POST", "/livez", 405),
+        ("POST", "/flight/recording", 405),
         ("DELETE", "/metrics", 405),
         ("BREW", "/", 404),
     ] {
@@ -121,15 +129,44 @@ fn a_slow_client_holds_up_nobody() {
     drop(slow);
 }
 
-/// What a socket in the file system answers.
-fn ask(socket: &Path, path: &str) -> String {
-    let mut stream = UnixStream::connect(socket).expect("somebody listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("it takes bytes");
-    let mut text = String::new();
-    stream
-        .read_to_string(&mut text)
-        .expect("it answers and closes");
-    text
+#[test]
+fn what_the_threads_noted_last_is_read() {
+    let server = Setup::default().serve(&[route("/fib", "fib/fib.wasm")]);
+    let admin = server.admin();
+    let mut client = server.client();
+    for _ in 0..20 {
+        assert_eq!(client.get("/fib?10").status, 200);
+    }
+    scraped(admin.address(), 20);
+    let read = |path: &str, content_type: &str| {
+        let stream = TcpStream::connect(admin.address()).expect("somebody listens");
+        let (head, body) = ask(stream, path);
+        assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
+        let field = format!("content-type: {content_type}\r\n");
+        assert!(head.contains(&field), "{head}");
+        body
+    };
+    let trace = read("/flight/trace", "application/json");
+    let trace: Value = serde_json::from_slice(&trace).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let is_whole = |event: &&Value| event["args"]["ended"] == "finished, 200";
+    assert_eq!(events.iter().filter(is_whole).count(), 20);
+    let recording = read("/flight/recording", "application/octet-stream");
+    let reader = Reader::new(&*recording).expect("a recording");
+    let events = reader.flat_map(|chunk| chunk.expect("a chunk").events);
+    let ends = events.filter(|event| event.what == What::Finished { status: 200 });
+    assert_eq!(ends.count(), 20);
+}
+
+/// What is answered to a client that reads until the end: the head, and the body as it is.
+fn ask(mut stream: impl Read + Write, path: &str) -> (String, Vec<u8>) {
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("it takes bytes");
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    read.expect("it answers and closes");
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = bytes.split_off(end.expect("a head") + 4);
+    (String::from_utf8(bytes).expect("text"), body)
 }
 
 #[test]
@@ -139,19 +176,31 @@ fn the_program_has_it_at_a_socket() {
     let admin = format!("unix:{}", socket.display());
     let socket = &*socket;
     let serving = Serving::start(&["--admin", &admin, "--log-format", "json"], &[]);
+    let connect = || UnixStream::connect(socket).expect("somebody listens");
     // It is there as soon as the server is.
-    assert!(ask(socket, "/readyz").starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(ask(socket, "/metrics").contains("luge_build_info"));
+    assert_eq!(ask(connect(), "/readyz").1, b"ready\n");
+    let metrics = String::from_utf8(ask(connect(), "/metrics").1).expect("text");
+    assert!(metrics.contains("luge_build_info"), "{metrics}");
+    let mut client = serving.client();
+    (0..500).for_each(|_| assert_eq!(client.get("/fib?1").status, 200));
+    let trace = ask(connect(), "/flight/trace").1;
+    // One who does not read it, although it is more than a socket holds.
+    assert!(trace.len() > 400_000, "{}", trace.len());
+    let mut unread = connect();
+    let sent = unread.write_all(b"GET /flight/trace HTTP/1.0\r\n\r\n");
+    sent.expect("it takes bytes");
+    unread.read_exact(&mut [0; 100]).expect("it begins");
+    assert_eq!(ask(connect(), "/livez").1, b"live\n");
     // One who never ends his request, and one who has not begun.
-    let mut open = UnixStream::connect(socket).expect("somebody listens");
+    let mut open = connect();
     open.write_all(b"GET /livez HTTP/1.1\r\n")
         .expect("it takes bytes");
-    let idle = UnixStream::connect(socket).expect("somebody listens");
+    let idle = connect();
     assert_eq!(serving.client().get("/fib?10").text(), "55\n");
     let err = serving.stop();
     assert_eq!(logged(&err, "admin")[0]["address"], admin.as_str());
     assert!(!socket.exists(), "the file goes with the server");
-    drop((open, idle));
+    drop((unread, open, idle));
 }
 
 #[test]

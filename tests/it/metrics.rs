@@ -2,7 +2,6 @@
 //! routes have, that it never falls, and that the dashboard asks for nothing else.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, post};
 use crate::harness::{Server, Setup, repository, route, route_with, tenant, wait_until};
-use crate::scrape::{OPEN_METRICS, PROMETHEUS, Scrape, get};
+use crate::scrape::{OPEN_METRICS, PROMETHEUS, Scrape, get, scraped};
 
 /// A metric, labels of its series, and the sum of those.
 type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], u64);
@@ -21,16 +20,6 @@ type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], u64);
 const ONE: (&str, &str) = ("tenant", "one");
 const FIB: (&str, &str) = ("route", "/fib");
 const LATE: (&str, &str) = ("route", "/late");
-
-/// Scrapes until so many requests are over.
-fn scraped(address: SocketAddr, requests: u64) -> Scrape {
-    let mut scrape = Scrape::new(address);
-    wait_until("all requests are over", || {
-        scrape = Scrape::new(address);
-        scrape.sum("luge_requests_total", &[]) >= requests as f64
-    });
-    scrape
-}
 
 fn check(scrape: &Scrape, rows: &[Row<'_>]) {
     for (name, labels, expected) in rows {

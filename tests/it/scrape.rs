@@ -7,6 +7,7 @@ use openmetrics_parser::OpenMetricsValue;
 use openmetrics_parser::openmetrics::parse_openmetrics;
 
 use crate::client::Client;
+use crate::harness::wait_until;
 
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +29,16 @@ pub fn get(address: SocketAddr, path: &str, accept: &str) -> crate::client::Resp
         "GET {path} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n"
     ));
     client.response()
+}
+
+/// Scrapes until so many requests are over.
+pub fn scraped(address: SocketAddr, requests: u64) -> Scrape {
+    let mut scrape = Scrape::new(address);
+    wait_until("all requests are over", || {
+        scrape = Scrape::new(address);
+        scrape.sum("luge_requests_total", &[]) >= requests as f64
+    });
+    scrape
 }
 
 impl Scrape {

@@ -214,8 +214,8 @@ fn admission(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     }
     out.counters(
         "luge_admission",
-        "Requests by what became of them at the door: taken, or refused for the tenant's budget, by the rule of \
-         admission, or for want of workers",
+        "Requests by what became of them at the door: taken, or refused because the tenant has all that it may, by the \
+         rule of admission, or for want of workers",
         verdicts,
     )?;
     let (held, capacity) = (&metrics.listener.held, &metrics.listener.capacity);

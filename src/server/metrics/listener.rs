@@ -18,7 +18,7 @@ const CODES_MAX: usize = 24;
 pub(crate) enum AtTheDoor {
     /// It was taken.
     Admitted,
-    /// Its tenant had used up its budget.
+    /// Its tenant had all that it may.
     Tenant,
     /// The rule of admission found no room.
     Server,
