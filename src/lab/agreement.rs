@@ -31,6 +31,8 @@ pub struct Agreement {
     pub value: usize,
     pub statistic: Statistic,
     pub tolerance: f64,
+    /// The part of their time that the server's workers were busy, overheads included.
+    pub busy: Option<f64>,
     pub live: Option<f64>,
     /// Between repetitions.
     pub interval: Option<(f64, f64)>,
@@ -104,7 +106,9 @@ pub fn agreement(digest: &Digest<'_>) -> Vec<Agreement> {
                 };
                 let of = |origin: Origin| digest.value((policy, origin), value, wanted);
                 let live = of(Origin::Live);
+                let measured = digest.measured((policy, Origin::Live), value);
                 Agreement {
+                    busy: measured.map(|measured| 1.0 - measured.workers.idle()),
                     policy,
                     value,
                     statistic,
@@ -130,6 +134,7 @@ mod tests {
             value: 0,
             statistic: Statistic::At(Percentile::P99),
             tolerance: 0.15,
+            busy: None,
             live: Some(live),
             interval: Some(interval),
             simulated: Some(simulated),

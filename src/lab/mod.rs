@@ -10,7 +10,7 @@
 //! | [`requests`] | the requests of a run |
 //! | [`places`], [`spec`], [`server`], [`live`] | runs on servers |
 //! | [`simulated`] | runs in the simulator |
-//! | [`calibrate`], [`noise`], [`manifest`] | what things cost here, what the machine does, what it is |
+//! | [`mod@calibrate`], [`noise`], [`manifest`] | what things cost here, what the machine does, what it is |
 //! | [`mod@run`] | all runs of an experiment |
 //! | [`measured`], [`results`], [`digest`] | what a run has shown, and all of them |
 //! | [`agreement`], [`theory`] | what simulator and theory say beside |

@@ -247,11 +247,6 @@ impl Server {
         })
     }
 
-    /// What its threads noted last.
-    pub fn flight(&self) -> Flight {
-        self.flight.clone()
-    }
-
     /// What has that written out.
     pub fn flight_control(&self) -> FlightControl {
         self.flight_thread.control()

@@ -60,6 +60,10 @@ fn agreement_table(digest: &Digest<'_>, rows: &[Agreement]) -> Table {
         vec![
             Cell::new(&results.policies[row.policy].name),
             Cell::new(value_text(results, results.axis.values[row.value])),
+            Cell::new(
+                row.busy
+                    .map_or("n/a".to_owned(), |busy| Unit::Percent.text(busy)),
+            ),
             Cell::new(word(row.statistic)),
             Cell::new(text(row.live)),
             Cell::new(text(row.simulated)),
@@ -73,6 +77,7 @@ fn agreement_table(digest: &Digest<'_>, rows: &[Agreement]) -> Table {
         columns: vec![
             Column::words("Policy"),
             Column::words("At"),
+            Column::numbers("Workers busy", ""),
             Column::words("Percentile"),
             Column::numbers("Server", ""),
             Column::numbers("Simulator", ""),
