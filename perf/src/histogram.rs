@@ -119,6 +119,23 @@ impl Histogram {
         Some(self.counts.value_at_quantile(percentile.quantile()))
     }
 
+    /// The percentile if beside these values there are so many that are larger than all: infinite if it is one of those.
+    /// `None` as for [`Histogram::percentile`].
+    #[must_use]
+    pub fn percentile_beside(&self, percentile: Percentile, larger: u64) -> Option<f64> {
+        let (whole, beyond) = (Percentile::WHOLE, Percentile::WHOLE - percentile.0);
+        let all = u128::from(self.count()) + u128::from(larger);
+        if all * u128::from(beyond) < u128::from(EXCEEDANCES_MIN) * u128::from(whole) {
+            return None;
+        }
+        let rank = (all * u128::from(percentile.0)).div_ceil(u128::from(whole));
+        if rank > u128::from(self.count()) {
+            return Some(f64::INFINITY);
+        }
+        let quantile = rank as f64 / self.count() as f64;
+        Some(self.counts.value_at_quantile(quantile) as f64)
+    }
+
     /// The percentile and its 95 % confidence interval by order statistics: whatever the distribution is, but as if the
     /// values were independent, which the latencies of one run seldom are. `None` as for [`Histogram::percentile`].
     #[must_use]

@@ -135,12 +135,15 @@ pub enum Highest {
 }
 
 impl Highest {
-    /// By values at loads in ascending order; a value that is not known is one that is not met. `None` without loads.
+    /// By values at loads in ascending order. `None` if none is known.
     ///
-    /// Only what is met at all lower loads counts: a value that falls again is a matter of chance.
+    /// Only what is met at all lower loads counts: a value that falls again is a matter of chance. What is not known at
+    /// low loads, of which the sample is the smallest, is left out; further up it ends what is met.
     #[must_use]
     pub fn of(values: &[(f64, Option<f64>)], at_most: f64) -> Option<Self> {
         let is_met = |value: Option<f64>| value.is_some_and(|value| value <= at_most);
+        let known = values.iter().position(|(_, value)| value.is_some())?;
+        let values = &values[known..];
         let first = values.first()?;
         let met = values
             .iter()
@@ -232,10 +235,14 @@ mod tests {
         check(&[(0.2, Some(10.0)), (0.4, Some(1000.0))], "0.300");
         check(&[(0.2, Some(10.0)), (0.4, None), (0.6, Some(1.0))], "0.200");
         check(&[(0.2, Some(100.0)), (0.4, Some(1000.0))], "0.200");
+        check(&[(0.2, Some(10.0)), (0.4, Some(f64::INFINITY))], "0.200");
+        check(&[(0.1, None), (0.2, Some(10.0))], "≥ 0.200");
+        check(&[(0.1, None), (0.2, Some(101.0))], "< 0.200");
         check(
             &[(0.1, Some(1.0)), (0.2, Some(1000.0)), (0.3, Some(1.0))],
             "0.167",
         );
         assert_eq!(Highest::of(&[], 1.0), None);
+        assert_eq!(Highest::of(&[(0.1, None)], 1.0), None);
     }
 }

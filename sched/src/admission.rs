@@ -154,12 +154,13 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// By these rules; `None`: tenants have no budgets, and any may have all places.
+    /// By these rules; `None`: tenants have no budgets, and any may have all places. By demand, what reservations carry is
+    /// taken whatever else there is, so that there are no thresholds.
     #[must_use]
-    pub const fn new(budgets: Option<Budgets>, thresholds: Option<Thresholds>, rule: Rule) -> Self {
+    pub fn new(budgets: Option<Budgets>, thresholds: Option<Thresholds>, rule: Rule) -> Self {
         Self {
             budgets,
-            thresholds,
+            thresholds: thresholds.filter(|_| !matches!(rule, Rule::Demand(_))),
             rule,
         }
     }

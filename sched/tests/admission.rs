@@ -170,6 +170,14 @@ fn no_tenant_gets_all_places() {
         &mut admission,
         &[(1, first, Is::Tenant(1)), (1, second, In)],
     );
+    // What reservations carry is taken in any case.
+    let room = Utilisation::new(1, 0);
+    let demand = Rule::Demand(DemandBound::new(&tenants(), room));
+    let mut by_demand = Admission::new(None, Some(Thresholds::new(2, 0)), demand);
+    let promised = request(0, 100, 10_000);
+    assert!(
+        matches!(by_demand.decide(0, &promised), Verdict::Admit(receipt) if receipt.is_guaranteed())
+    );
     // Nobody counts those of a tenant of whom nobody told.
     let unknown = request(9, 0, NEVER);
     check(&mut fresh(), &[(0, unknown, In); 50]);

@@ -6,7 +6,7 @@
 pub mod doctor;
 pub mod exit;
 mod flags;
-mod resolve;
+pub(crate) mod resolve;
 pub mod run;
 pub mod settings;
 mod values;

@@ -153,7 +153,7 @@ fn scheduler(text: &str) -> Result<&'static Scheduler, String> {
 }
 
 /// The dispatchers that the listener can do with what it sees of its workers.
-fn dispatcher(text: &str) -> Result<&'static Dispatcher, String> {
+pub(crate) fn dispatcher(text: &str) -> Result<&'static Dispatcher, String> {
     let why_not = |name: &str| match name {
         "steal" => Some("what is in a worker's ring stays there"),
         "triage" => Some("the listener does not see what runs on a worker"),

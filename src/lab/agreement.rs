@@ -4,7 +4,7 @@ use perf::Percentile;
 use perf::objective::{Metric, Statistic};
 
 use super::digest::Digest;
-use super::results::{Kind, Origin, Wanted};
+use super::results::{Kind, Origin, Results, Wanted};
 
 /// The loads up to which they are compared: beyond, a queue is as long as a run is, and any small cost decides.
 const LOAD_MAX: f64 = 0.8;
@@ -17,11 +17,13 @@ const COMPARED: [(Percentile, f64); 3] = [
 ];
 
 /// How to read it.
-pub const LEGEND: &str = "The simulator runs the server's scheduler on the requests as they were meant, with the costs that were \
-measured before; it agrees if p50 and p99 are within 15 % and p99.9 within 30 %. The simulator of the recording runs the same \
-requests as the server has recorded them: when they really came, and how long each really ran. What those two differ by is what \
-the machine did to the server (late arrivals, interrupts, other processes), and the noise is the larger of that and of the \
-interval between repetitions. A difference within the noise says nothing about the scheduler.";
+pub const LEGEND: &str = "The simulator runs the server's scheduler on the requests as they were meant, with what starts, ends, \
+preemptions and dispatch cost at the median in the server's run beside it; it agrees if p50 and p99 are within 15 % and p99.9 within \
+30 %. What differs by less than the interval between repetitions, or by what the stalls of the noise floor add to the shortest \
+requests, is within the noise, and says nothing. The simulator of the recording runs the same requests as the server has \
+recorded them: when they really came, and how long each really ran. If that one agrees and the other does not, the scheduler is \
+simulated rightly and something else differs: arrivals that came late, or services that took longer than what was measured \
+before (interrupts, other processes, caches, a clock rate that changes).";
 
 /// A percentile of the slowdown at a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +40,8 @@ pub struct Agreement {
     pub interval: Option<(f64, f64)>,
     pub simulated: Option<f64>,
     pub replayed: Option<f64>,
+    /// What the machine's stalls alone add to it at this percentile, at least; 0 if that was not looked at.
+    pub floor: f64,
 }
 
 impl Agreement {
@@ -46,32 +50,53 @@ impl Agreement {
         Some(self.simulated? / self.live?)
     }
 
-    /// Whether they differ by less than they may; `None` if one of them is not known.
-    pub fn agrees(&self) -> Option<bool> {
-        let ratio = self.ratio()?;
-        Some((1.0 - self.tolerance..=1.0 + self.tolerance).contains(&ratio))
-    }
-
-    /// The factor by which figures of the server may be off; at least 1. `None` if nothing says.
-    pub fn noise(&self) -> Option<f64> {
-        let live = self.live?;
-        let by_machine = match (self.replayed, self.simulated) {
-            (Some(replayed), Some(simulated)) => Some(factor(replayed, simulated)),
-            _ => None,
+    /// What it says.
+    pub fn verdict(&self) -> Verdict {
+        let Some(ratio) = self.ratio() else {
+            return Verdict::Unknown;
         };
-        let between = self
-            .interval
-            .map(|(low, high)| factor(low, live).max(factor(high, live)));
-        by_machine.into_iter().chain(between).reduce(f64::max)
+        let is_near = |ratio: f64| (1.0 - self.tolerance..=1.0 + self.tolerance).contains(&ratio);
+        let explained = self.replayed.zip(self.live).map(|(it, live)| it / live);
+        // Within what repetitions differ by, or with what the machine's stalls add.
+        let is_noise = self
+            .noise()
+            .is_some_and(|noise| factor(ratio, 1.0) <= noise)
+            || self
+                .with_floor()
+                .is_some_and(|with_floor| (ratio..=with_floor).contains(&1.0));
+        match () {
+            () if is_near(ratio) => Verdict::Agrees,
+            () if is_noise => Verdict::WithinNoise,
+            () if explained.is_some_and(is_near) => Verdict::DiffersByRequests,
+            () => Verdict::Differs,
+        }
     }
 
-    /// Whether they differ by less than the noise.
-    pub fn is_within_noise(&self) -> bool {
-        let ratio = self.ratio().map(|ratio| factor(ratio, 1.0));
-        ratio
-            .zip(self.noise())
-            .is_some_and(|(ratio, noise)| ratio <= noise)
+    /// The ratio if the machine's stalls were simulated too.
+    fn with_floor(&self) -> Option<f64> {
+        Some((self.simulated? + self.floor) / self.live?)
     }
+
+    /// The factor by which figures of the server differ between repetitions; at least 1. `None` if nothing says.
+    pub fn noise(&self) -> Option<f64> {
+        let (live, (low, high)) = (self.live?, self.interval?);
+        Some(factor(low, live).max(factor(high, live)))
+    }
+}
+
+/// What a comparison of server and simulator says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They differ by less than they may.
+    Agrees,
+    /// They differ by less than repetitions do.
+    WithinNoise,
+    /// They differ, and the simulator of what the server has recorded does not: by when requests came and how long they
+    /// ran.
+    DiffersByRequests,
+    Differs,
+    /// One of them is not known.
+    Unknown,
 }
 
 /// By which factor two numbers differ.
@@ -79,6 +104,21 @@ fn factor(a: f64, b: f64) -> f64 {
     match a > 0.0 && b > 0.0 {
         true => (a / b).max(b / a),
         false => f64::INFINITY,
+    }
+}
+
+/// By how much stalls as they were seen on a core that did nothing else raise this percentile of the shortest class's
+/// slowdown, at least.
+fn floor(results: &Results, percentile: Percentile) -> f64 {
+    let stalls_ns = results.noise.iter().map(|noise| match percentile {
+        Percentile::P99 => noise.p99_ns,
+        Percentile::P99_9 => noise.p99_9_ns,
+        _ => 0,
+    });
+    let classes = results.classes.iter().map(|class| class.mean_ns);
+    match classes.reduce(f64::min) {
+        Some(shortest_ns) => stalls_ns.max().unwrap_or(0) as f64 / shortest_ns,
+        None => 0.0,
     }
 }
 
@@ -117,6 +157,7 @@ pub fn agreement(digest: &Digest<'_>) -> Vec<Agreement> {
                     interval: live.and_then(|live| live.interval),
                     simulated: of(Origin::Simulated).map(|it| it.value),
                     replayed: of(Origin::Replayed).map(|it| it.value),
+                    floor: floor(results, percentile),
                 }
             }));
         }
@@ -139,29 +180,30 @@ mod tests {
             interval: Some(interval),
             simulated: Some(simulated),
             replayed: Some(replayed),
+            floor: 0.0,
         }
     }
 
     #[test]
-    fn what_differs_more_than_it_may_is_told_from_noise() {
-        for (row, agrees, is_within_noise) in [
-            (row(10.0, 11.4, 10.0, (9.9, 10.1)), true, true),
-            (row(10.0, 11.6, 10.0, (9.9, 10.1)), false, true),
-            // The recording explains nothing, and repetitions hardly differ.
-            (row(10.0, 8.4, 8.4, (9.9, 10.1)), false, false),
-            (row(10.0, 8.6, 8.6, (9.9, 10.1)), true, false),
+    fn what_differs_is_told_with_what_explains_it() {
+        use Verdict::{Agrees, Differs, DiffersByRequests, WithinNoise};
+        for (row, verdict) in [
+            (row(10.0, 11.4, 10.0, (9.9, 10.1)), Agrees),
+            (row(10.0, 8.6, 5.0, (9.9, 10.1)), Agrees),
             // Repetitions differ as much.
-            (row(10.0, 8.0, 8.0, (7.9, 12.7)), false, true),
-            // What differs by a machine that is stopped is noise.
-            (row(10.0, 5.0, 10.0, (9.9, 10.1)), false, true),
+            (row(10.0, 8.0, 8.0, (7.9, 12.7)), WithinNoise),
+            // What the server has recorded explains it: it is not the scheduler.
+            (row(10.0, 5.0, 10.0, (9.9, 10.1)), DiffersByRequests),
+            // It does not.
+            (row(10.0, 8.4, 8.4, (9.9, 10.1)), Differs),
+            (row(10.0, 11.6, 11.6, (9.9, 10.1)), Differs),
         ] {
-            assert_eq!(row.agrees(), Some(agrees), "{row:?}");
-            assert_eq!(row.is_within_noise(), is_within_noise, "{row:?}");
+            assert_eq!(row.verdict(), verdict, "{row:?}");
         }
     }
 
     #[test]
-    fn what_is_not_known_does_not_agree() {
+    fn what_is_not_known_has_no_verdict() {
         let known = row(10.0, 10.0, 10.0, (9.0, 11.0));
         for unknown in [
             Agreement {
@@ -173,14 +215,23 @@ mod tests {
                 ..known
             },
         ] {
-            assert_eq!(unknown.agrees(), None);
-            assert!(!unknown.is_within_noise());
+            assert_eq!(unknown.verdict(), Verdict::Unknown);
         }
         let alone = Agreement {
             replayed: None,
             interval: None,
+            simulated: Some(12.0),
             ..known
         };
-        assert_eq!((alone.agrees(), alone.noise()), (Some(true), None));
+        assert_eq!((alone.verdict(), alone.noise()), (Verdict::Differs, None));
+        // A machine that stops a thread for as long as they differ says nothing; for less than that it does.
+        for (floor, verdict) in [(4.0, Verdict::WithinNoise), (3.9, Verdict::Differs)] {
+            let below = Agreement {
+                simulated: Some(6.0),
+                floor,
+                ..alone
+            };
+            assert_eq!(below.verdict(), verdict);
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | round | how much longer the spin function runs for each round, on a server without preemption |
 //! | function | how long a function runs alone, without the start of its sandbox |
-//! | start | how long a request runs that has nothing to do |
+//! | start | how long a request runs that has nothing to do, among others that have |
 //! | dispatch | from arrival to the first slice, on an idle worker that is awake |
 //! | finish | from the end of a request to the next slice, with the next one there |
 //! | preempt | from a slice that the clock has ended to the next one, and by how much more a request runs for it |
@@ -23,6 +23,7 @@ use super::experiment::{Axis, Class, Experiment, Policy, Sender, Sweep, What};
 use super::limits::QUANTUM_DEFAULT_US;
 use super::live::{Live, Load};
 use super::requests::{Requests, Route};
+use super::seen::{self, Seen};
 use crate::cli::settings::{Preemption, PreemptionTrigger};
 use crate::sim::arrivals::{Estimate, Process};
 use crate::sim::engine::Costs;
@@ -101,7 +102,7 @@ impl Calibration {
         };
         tell("how long requests take alone");
         let alone = rig.alone(Preemption::Off)?;
-        let round_ns = alone.round_ns();
+        let round_ns = alone.round_ns()?;
         if round_ns <= 0.0 {
             return Err(
                 "calibration: requests with work take no longer than those without".to_owned(),
@@ -119,8 +120,8 @@ impl Calibration {
         }
         Ok(Self {
             round_ns,
-            functions_ns: alone.functions_ns(live.experiment),
-            turnaround_ns: alone.turnaround_ns(),
+            functions_ns: alone.functions_ns(live.experiment)?,
+            turnaround_ns: alone.turnaround_ns()?,
             modes,
         })
     }
@@ -284,6 +285,12 @@ impl Rig<'_> {
         let folder = self.folder.join(format!("{preemption}-{trigger}-{name}"));
         let policy = policy(preemption, trigger);
         let ran = self.live.run(&policy, QUANTUM_DEFAULT_US, &load, &folder)?;
+        if !ran.report.is_right() {
+            return Err(format!(
+                "calibration: not every request was answered rightly; see {} and server.log there",
+                folder.join(super::live::LOAD).display()
+            ));
+        }
         let mut stories = Stories::of(ran.chunks).whole;
         stories.retain(Story::is_finished);
         Ok(Alone {
@@ -307,25 +314,20 @@ impl Rig<'_> {
         round_ns: f64,
     ) -> Result<Mode, String> {
         let alone = self.alone(preemption)?;
-        let own_round_ns = alone.round_ns();
+        let own_round_ns = alone.round_ns()?;
         let busy = self.run(
             (preemption, trigger),
             "busy",
-            &[(BUSY, ROUNDS_BUSY)],
+            &[(BUSY, ROUNDS_BUSY), (ZERO, 0)],
             4,
             REQUESTS,
         )?;
         let mut mode = Mode {
             preemption: preemption.to_string(),
             trigger: trigger.to_string(),
-            dispatch_ns: median(
-                alone
-                    .stories
-                    .iter()
-                    .map(|story| story.started_ns.saturating_sub(story.arrived_ns)),
-            ),
-            start_ns: alone.ran_ns(ZERO),
-            finish_ns: busy.finish_ns(),
+            dispatch_ns: shown("how long dispatch takes", alone.seen().dispatch_ns())?,
+            start_ns: busy.ran_ns(ZERO)?,
+            finish_ns: shown("what ending a request costs", busy.seen().finish_ns())?,
             preempt_ns: 0,
             inflation_ns: 0,
             lateness_ns: 0,
@@ -337,95 +339,88 @@ impl Rig<'_> {
             let undisturbed_ns = mode.start_ns + (QUANTA * quantum_ns);
             let asked = [(LONG, rounds as Nanos)];
             let long = self.run((preemption, trigger), "long", &asked, 2, REQUESTS_LONG)?;
-            mode.preempt_ns = long.preempt_ns();
-            mode.inflation_ns = long.inflation_ns(undisturbed_ns);
-            mode.lateness_ns = long.lateness_ns(quantum_ns);
+            mode.preempt_ns = shown("what a preemption costs", long.seen().preempt_ns())?;
+            mode.inflation_ns = long.inflation_ns(undisturbed_ns)?;
+            mode.lateness_ns = long.lateness_ns(quantum_ns)?;
         }
         Ok(mode)
     }
 }
 
 impl Alone {
+    fn seen(&self) -> Seen<'_> {
+        Seen {
+            stories: &self.stories,
+            routes: &self.routes,
+        }
+    }
+
     fn of(&self, class: u16) -> impl Iterator<Item = &Story> {
         let is_of = move |story: &&Story| self.routes[usize::from(story.route)].class == class;
         self.stories.iter().filter(is_of)
     }
 
-    fn ran_ns(&self, class: u16) -> Nanos {
-        median(self.of(class).map(Story::ran_ns))
+    fn ran_ns(&self, class: u16) -> Result<Nanos, String> {
+        median("how long requests run", self.of(class).map(Story::ran_ns))
     }
 
-    fn round_ns(&self) -> f64 {
-        (self.ran_ns(SPIN) as f64 - self.ran_ns(ZERO) as f64) / ROUNDS as f64
+    fn round_ns(&self) -> Result<f64, String> {
+        Ok((self.ran_ns(SPIN)? as f64 - self.ran_ns(ZERO)? as f64) / ROUNDS as f64)
     }
 
-    fn functions_ns(&self, experiment: &Experiment) -> Vec<Option<Nanos>> {
-        let start_ns = self.ran_ns(ZERO);
+    fn functions_ns(&self, experiment: &Experiment) -> Result<Vec<Option<Nanos>>, String> {
+        let start_ns = self.ran_ns(ZERO)?;
         let mut next = FUNCTIONS..;
         let classes = experiment.classes.iter();
         let classes = classes.map(|class| {
-            super::spec::function(&class.what)?;
-            let class = next.next().expect("it has no end");
-            Some(self.ran_ns(class).saturating_sub(start_ns).max(1))
+            if super::spec::function(&class.what).is_none() {
+                return Ok(None);
+            }
+            let own = next.next().expect("it has no end");
+            let told = self.ran_ns(own);
+            let ran_ns = told.map_err(|why| format!("{why} (class {:?})", class.name))?;
+            Ok(Some(ran_ns.saturating_sub(start_ns).max(1)))
         });
         classes.collect()
     }
 
-    fn turnaround_ns(&self) -> Nanos {
+    fn turnaround_ns(&self) -> Result<Nanos, String> {
         let pairs = self.stories.windows(2);
-        median(pairs.map(|pair| pair[1].arrived_ns.saturating_sub(pair[0].ended_ns)))
+        median(
+            "how long a client takes to ask again",
+            pairs.map(|pair| pair[1].arrived_ns.saturating_sub(pair[0].ended_ns)),
+        )
     }
 
-    /// The slices, in order, each with its story and whether it was the last of it.
-    fn slices(&self) -> Vec<(u64, u64, &Story)> {
-        let stories = self.stories.iter();
-        let slices = stories.flat_map(|story| {
-            let slices = story.slices.iter();
-            slices.map(move |&(from_ns, to_ns)| (from_ns, to_ns, story))
-        });
-        let mut slices: Vec<_> = slices.collect();
-        slices.sort_unstable_by_key(|(from_ns, ..)| *from_ns);
-        slices
-    }
-
-    fn finish_ns(&self) -> Nanos {
-        let slices = self.slices();
-        let pairs = slices.windows(2);
-        median(pairs.filter_map(|pair| {
-            let ((_, to_ns, _), (from_ns, _, next)) = (pair[0], pair[1]);
-            (next.dispatched_ns < to_ns).then(|| from_ns.saturating_sub(to_ns))
-        }))
-    }
-
-    fn preempt_ns(&self) -> Nanos {
-        let slices = self.slices();
-        let pairs = slices.windows(2);
-        median(pairs.filter_map(|pair| {
-            let ((_, to_ns, story), (from_ns, ..)) = (pair[0], pair[1]);
-            (to_ns < story.ended_ns).then(|| from_ns.saturating_sub(to_ns))
-        }))
-    }
-
-    fn inflation_ns(&self, undisturbed_ns: Nanos) -> Nanos {
+    fn inflation_ns(&self, undisturbed_ns: Nanos) -> Result<Nanos, String> {
         let preempted = self.stories.iter().filter(|story| story.preemptions > 0);
-        median(preempted.map(|story| {
-            let more_ns = story.ran_ns().saturating_sub(undisturbed_ns);
-            more_ns / u64::from(story.preemptions)
-        }))
+        median(
+            "what a preemption costs a request",
+            preempted.map(|story| {
+                let more_ns = story.ran_ns().saturating_sub(undisturbed_ns);
+                more_ns / u64::from(story.preemptions)
+            }),
+        )
     }
 
-    fn lateness_ns(&self, quantum_ns: Nanos) -> Nanos {
-        let slices = self.slices();
+    fn lateness_ns(&self, quantum_ns: Nanos) -> Result<Nanos, String> {
+        let slices = self.seen().slices();
         let ended = slices
-            .iter()
+            .values()
+            .flatten()
             .filter(|(_, to_ns, story)| *to_ns < story.ended_ns);
-        median(ended.map(|(from_ns, to_ns, _)| (to_ns - from_ns).saturating_sub(quantum_ns)))
+        median(
+            "how late preemptions are",
+            ended.map(|(from_ns, to_ns, _)| (to_ns - from_ns).saturating_sub(quantum_ns)),
+        )
     }
 }
 
-/// 0 of nothing.
-fn median(values: impl Iterator<Item = Nanos>) -> Nanos {
-    let mut values: Vec<Nanos> = values.collect();
-    values.sort_unstable();
-    values.get(values.len() / 2).copied().unwrap_or(0)
+fn median(what: &str, values: impl Iterator<Item = Nanos>) -> Result<Nanos, String> {
+    shown(what, seen::median(values.collect()))
+}
+
+/// What is to be measured has to be seen.
+fn shown(what: &str, seen: Option<Nanos>) -> Result<Nanos, String> {
+    seen.ok_or_else(|| format!("calibration: nothing shows {what}: no such request has finished"))
 }

@@ -1,39 +1,65 @@
 //! Whether one measurement is better than another of the same: by pairs of runs of the same policy at the same point with
 //! the same requests, so that what the requests do to both is no difference between them.
 //!
-//! Of each pair the logarithm of the ratio is taken, as tails differ by factors; of these the mean with its 95 % interval
-//! by Student's t. A change is told if the interval does not hold 0.
+//! Of each pair the logarithm of the ratio is taken, as tails differ by factors, and of these the mean over the points of a
+//! repetition, as those share their requests. The mean over repetitions has its 95 % interval by Student's t. A change is
+//! told if the interval does not hold 0; of many comparisons one in twenty does that by chance.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use perf::objective::{Metric, Statistic};
 use perf::{Interval, Percentile};
 
 use super::digest::CONFIDENCE;
+use super::report::words::origin_word;
 use super::results::{Origin, Results, Run, Wanted};
 
-/// What is compared: a name, and which number it is.
-const COMPARED: [(&str, Wanted); 4] = [
+/// Which number of a run is compared.
+#[derive(Clone, Copy)]
+enum Compared {
+    Latency(Wanted),
+    /// Requests for each that was answered, at least 1.
+    PerAnswer,
+}
+
+/// What is compared: a name, and which number it is. Of all of them less is better.
+const COMPARED: [(&str, Compared); 5] = [
     (
         "p99.9 slowdown",
-        wanted(Metric::Slowdown, Statistic::At(Percentile::P99_9)),
+        latency(Metric::Slowdown, Statistic::At(Percentile::P99_9)),
     ),
     (
         "p99 slowdown",
-        wanted(Metric::Slowdown, Statistic::At(Percentile::P99)),
+        latency(Metric::Slowdown, Statistic::At(Percentile::P99)),
     ),
     (
         "p50 slowdown",
-        wanted(Metric::Slowdown, Statistic::At(Percentile::P50)),
+        latency(Metric::Slowdown, Statistic::At(Percentile::P50)),
     ),
-    ("mean sojourn", wanted(Metric::Sojourn, Statistic::Mean)),
+    ("mean sojourn", latency(Metric::Sojourn, Statistic::Mean)),
+    ("asked/answered", Compared::PerAnswer),
 ];
 
-const fn wanted(metric: Metric, statistic: Statistic) -> Wanted {
-    Wanted {
+const fn latency(metric: Metric, statistic: Statistic) -> Compared {
+    Compared::Latency(Wanted {
         metric,
         statistic,
         class: None,
+    })
+}
+
+impl Compared {
+    /// `None` if it is not known or infinite.
+    fn of(self, run: &Run) -> Option<f64> {
+        let value = match self {
+            Self::Latency(wanted) => wanted.of(&run.measured)?,
+            Self::PerAnswer => {
+                let all = run.measured.all();
+                all.requests as f64 / all.finished as f64
+            }
+        };
+        value.is_finite().then_some(value)
     }
 }
 
@@ -43,8 +69,9 @@ pub struct Change {
     pub policy: String,
     pub origin: Origin,
     pub what: &'static str,
+    /// Repetitions of both.
     pub pairs: usize,
-    /// The second over the first, and its interval; `None` if there are fewer than two pairs.
+    /// The second over the first, and its interval; `None` if there are fewer than two.
     pub ratio: Option<(f64, (f64, f64))>,
 }
 
@@ -79,11 +106,18 @@ impl Change {
 ///
 /// A sentence about why they cannot be compared.
 pub fn compare(first: &Results, second: &Results) -> Result<Vec<Change>, String> {
-    if first.axis.name != second.axis.name {
-        return Err(format!(
-            "one goes along the {}, the other along the {}: two runs of one experiment would be right",
-            first.axis.name, second.axis.name
-        ));
+    for (what, is_same) in [
+        ("axis", first.axis.name == second.axis.name),
+        ("classes", classes(first) == classes(second)),
+        ("workers", first.workers == second.workers),
+        ("duration", first.duration_ns == second.duration_ns),
+        ("warm-up", first.warmup_percent == second.warmup_percent),
+    ] {
+        if !is_same {
+            return Err(format!(
+                "they differ by their {what}: two runs of one experiment would be right"
+            ));
+        }
     }
     let mut changes = Vec::new();
     for (policy, told) in first.policies.iter().enumerate() {
@@ -95,11 +129,15 @@ pub fn compare(first: &Results, second: &Results) -> Result<Vec<Change>, String>
             if pairs.is_empty() {
                 continue;
             }
-            changes.extend(COMPARED.map(|(what, wanted)| Change {
-                policy: told.name.clone(),
-                origin,
-                what,
-                ..change(&pairs, wanted)
+            changes.extend(COMPARED.map(|(what, compared)| {
+                let means = means(&pairs, compared);
+                Change {
+                    policy: told.name.clone(),
+                    origin,
+                    what,
+                    pairs: means.len(),
+                    ratio: ratio(&means),
+                }
             }));
         }
     }
@@ -127,26 +165,37 @@ fn pairs<'r>(
     pairs.collect()
 }
 
-fn change(pairs: &[(&Run, &Run)], wanted: Wanted) -> Change {
-    let ratios = pairs.iter().filter_map(|(first, second)| {
-        let ratio = wanted.of(&second.measured)? / wanted.of(&first.measured)?;
-        (ratio > 0.0 && ratio.is_finite()).then(|| ratio.ln())
-    });
-    let ratios: Vec<f64> = ratios.collect();
-    let ratio = (ratios.len() > 1).then(|| {
-        let Interval { mean, half_width } = Interval::new(&ratios, CONFIDENCE);
-        (
-            mean.exp(),
-            ((mean - half_width).exp(), (mean + half_width).exp()),
-        )
-    });
-    Change {
-        policy: String::new(),
-        origin: Origin::Live,
-        what: "",
-        pairs: ratios.len(),
-        ratio,
+/// What is asked of the server: name, law and share of each class.
+fn classes(results: &Results) -> Vec<(&str, &str, f64)> {
+    let classes = results.classes.iter();
+    let classes = classes.map(|class| (&*class.name, &*class.service, class.share));
+    classes.collect()
+}
+
+/// By repetition: the mean of the logarithms of the ratios at its points.
+fn means(pairs: &[(&Run, &Run)], compared: Compared) -> Vec<f64> {
+    let mut logarithms = BTreeMap::<u32, Vec<f64>>::new();
+    for (first, second) in pairs {
+        let ratio = compared.of(second).zip(compared.of(first));
+        let Some(ratio) = ratio.map(|(second, first)| second / first) else {
+            continue;
+        };
+        if ratio > 0.0 && ratio.is_finite() {
+            let own = logarithms.entry(first.repetition).or_default();
+            own.push(ratio.ln());
+        }
     }
+    let mean = |own: Vec<f64>| own.iter().sum::<f64>() / own.len() as f64;
+    logarithms.into_values().map(mean).collect()
+}
+
+fn ratio(logarithms: &[f64]) -> Option<(f64, (f64, f64))> {
+    if logarithms.len() < 2 {
+        return None;
+    }
+    let Interval { mean, half_width } = Interval::new(logarithms, CONFIDENCE);
+    let interval = ((mean - half_width).exp(), (mean + half_width).exp());
+    Some((mean.exp(), interval))
 }
 
 /// The changes as a table.
@@ -159,10 +208,7 @@ pub fn table(changes: &[Change], let_pass: f64) -> String {
     );
     let percent = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 1e2);
     for change in changes {
-        let from = match change.origin {
-            Origin::Live => "server",
-            Origin::Simulated | Origin::Replayed => "simulator",
-        };
+        let from = origin_word(change.origin);
         let (by, interval) = match change.ratio {
             Some((ratio, (low, high))) => (
                 percent(ratio),

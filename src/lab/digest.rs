@@ -46,13 +46,28 @@ impl<'r> Digest<'r> {
         self.merged.get(&(policy, origin, value))
     }
 
-    /// A statistic of a point, of all its repetitions together; `None` if the sample is too small to tell.
+    /// A statistic of a point, for a chart or a table: the geometric mean of its repetitions, as tails are spread by
+    /// factors, and its interval, if there are several and each can tell; else of all together. `None` if it is not known
+    /// or infinite.
     pub fn value(&self, line: Line, value: usize, wanted: Wanted) -> Option<Value> {
-        let told = wanted.of(self.measured(line, value)?)?;
-        Some(Value {
-            value: told,
-            interval: between(&self.each(line, value, wanted)),
-        })
+        let pooled = self.pooled(line, value, wanted).filter(|it| it.is_finite());
+        let each = self.each(line, value, wanted);
+        let runs = self
+            .results
+            .of(line.0, line.1, self.results.axis.values[value]);
+        match between(&each).filter(|_| each.len() == runs.count()) {
+            Some(told) => Some(told),
+            None => pooled.map(|value| Value {
+                value,
+                interval: None,
+            }),
+        }
+    }
+
+    /// A statistic of a point, of all its repetitions together, which may be infinite; `None` if the sample is too small
+    /// to tell.
+    pub fn pooled(&self, line: Line, value: usize, wanted: Wanted) -> Option<f64> {
+        wanted.of(self.measured(line, value)?)
     }
 
     /// A statistic of a point, repetition by repetition, as far as they can tell.
@@ -75,12 +90,16 @@ impl<'r> Digest<'r> {
     }
 }
 
-/// The interval of what repetitions say: of their logarithms, as tails are spread by factors.
-fn between(values: &[f64]) -> Option<(f64, f64)> {
-    if values.len() < 2 || values.iter().any(|value| *value <= 0.0) {
+/// What repetitions say: the mean of their logarithms and its interval.
+fn between(values: &[f64]) -> Option<Value> {
+    let is_fit = |value: &f64| *value > 0.0 && value.is_finite();
+    if values.len() < 2 || !values.iter().all(is_fit) {
         return None;
     }
     let logarithms: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     let Interval { mean, half_width } = Interval::new(&logarithms, CONFIDENCE);
-    Some(((mean - half_width).exp(), (mean + half_width).exp()))
+    Some(Value {
+        value: mean.exp(),
+        interval: Some(((mean - half_width).exp(), (mean + half_width).exp())),
+    })
 }

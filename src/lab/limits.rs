@@ -23,6 +23,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(3_600);
 /// Requests of a run: they are kept in memory.
 pub const REQUESTS_MAX: usize = 50_000_000;
 
+/// Intervals of a run's course.
+pub const INTERVALS_MAX: u64 = 10_000;
+
 /// The loads that make sense.
 pub const LOAD_MAX: f64 = 100.0;
 
@@ -32,8 +35,9 @@ pub const QUANTUM_MAX_US: u64 = 999_999;
 /// Requests that a worker has at most while others wait: that of the server's setting.
 pub const DISPATCH_BOUND_MAX: u32 = 65_536;
 
-/// Connections of the load generator, all tenants together, where it knows no better.
-pub const CONNECTIONS: usize = 1_024;
+/// Connections of the load generator to a worker, for each tenant: more than a worker may have requests, so that those who
+/// wait do it at the server.
+pub const CONNECTIONS: usize = 1_536;
 
 /// Clients of a closed loop.
 pub const CLIENTS_MAX: f64 = 10_000.0;

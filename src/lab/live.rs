@@ -53,6 +53,8 @@ pub struct Live<'e> {
 pub struct Ran {
     /// With the routes of the requests.
     pub chunks: Vec<Chunk>,
+    /// What the server has warned of at its start.
+    pub warnings: Vec<String>,
     /// What the load generator says.
     pub report: Report,
     /// Of the processor time of one core, by thread, while requests were sent.
@@ -89,7 +91,8 @@ impl Live<'_> {
         let spec = self.prepare(&load.requests.routes, folder)?;
         let flags = self.flags(policy, quantum_us);
         let tenants = spec.json.as_array().map_or(0, Vec::len);
-        let server = Server::start(folder, &flags, tenants)?;
+        let mut server = Server::start(folder, &flags, tenants)?;
+        let warnings = std::mem::take(&mut server.warnings);
         let sent = self.send(&server, &spec, load)?;
         server.end()?;
         let (report, cpu) = sent;
@@ -97,6 +100,7 @@ impl Live<'_> {
         written.map_err(|error| format!("{}: {error}", folder.join(LOAD).display()))?;
         Ok(Ran {
             chunks: read(&folder.join(RECORDING))?,
+            warnings,
             report,
             cpu,
         })
@@ -195,7 +199,6 @@ impl Live<'_> {
             .collect();
         let targets =
             Targets::from_flags(&written, true).map_err(|problems| problems.join("; "))?;
-        let servers = targets.origins.len().max(1);
         let open = load.clients.is_none();
         let requests = &load.requests.open;
         let times = requests.iter().map(|request| request.arrival.arrival_ns);
@@ -217,7 +220,9 @@ impl Live<'_> {
             } else {
                 GENERATOR_SPIN_NS
             },
-            connections: load.clients.unwrap_or(CONNECTIONS / servers).max(1),
+            connections: load
+                .clients
+                .unwrap_or(CONNECTIONS * self.experiment.workers),
             keep_alive: true,
             seed: load.seed,
         })

@@ -1,8 +1,8 @@
 //! What a run has shown: histograms for each class, where the workers' time went, and what the tail was waiting for. The
 //! same for a run of a server and one of the simulator, from the same events.
 //!
-//! Only requests that arrived after the warm-up count. What was refused or dropped is counted and in no histogram: it has
-//! no sojourn that could be compared.
+//! Only requests that arrived after the warm-up count. What was refused, dropped or answered with an error is counted and in
+//! no histogram; percentiles take it for slower than all ([`super::results::Wanted`]).
 
 use perf::Histogram;
 use perf::story::{End, Stories, Story};
@@ -14,6 +14,9 @@ use super::requests::Route;
 
 /// The slowest so many of a million are the tail.
 const TAIL_PER_MILLION: u32 = 1_000;
+
+/// The statuses from which on an answer is of no use.
+const ERRORS: u16 = 400;
 
 /// See the module's text.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +45,7 @@ pub struct OfClass {
     pub requests: u64,
     pub finished: u64,
     pub refused: u64,
+    /// Dropped, or answered with an error.
     pub dropped: u64,
     /// Finished after their deadline.
     pub missed: u64,
@@ -215,7 +219,7 @@ impl Frame<'_> {
             // It is there at the ends of these.
             let until_ns = story.ended_ns.saturating_sub(self.start_ns);
             let until = ((until_ns / interval_ns) as usize).min(count);
-            let is_good = matches!(story.end, Some(End::Finished(_)))
+            let is_good = matches!(story.end, Some(End::Finished(status)) if status < ERRORS)
                 && story.sojourn_ns() <= route.deadline_ns;
             if let Some(kept) = kept.get_mut(until) {
                 kept[usize::from(route.class)].0.good += u64::from(is_good);
@@ -238,12 +242,12 @@ impl IntervalOfClass {
     fn add(&mut self, story: &Story, route: &Route, sojourns_ns: &mut Histogram) {
         self.requests += 1;
         match story.end {
-            Some(End::Finished(_)) => {
+            Some(End::Finished(status)) if status < ERRORS => {
                 self.in_time += u64::from(story.sojourn_ns() <= route.deadline_ns);
                 sojourns_ns.record(story.sojourn_ns());
             }
             Some(End::Refused(_)) => self.refused += 1,
-            Some(End::Dropped(_)) | None => {}
+            Some(End::Finished(_) | End::Dropped(_)) | None => {}
         }
     }
 
@@ -261,12 +265,12 @@ impl OfClass {
     fn add(&mut self, story: &Story, route: &Route) {
         self.requests += 1;
         match story.end {
-            Some(End::Finished(_)) => {}
+            Some(End::Finished(status)) if status < ERRORS => {}
             Some(End::Refused(_)) => {
                 self.refused += 1;
                 return;
             }
-            Some(End::Dropped(_)) | None => {
+            Some(End::Finished(_) | End::Dropped(_)) | None => {
                 self.dropped += 1;
                 return;
             }

@@ -10,7 +10,7 @@
 //! | [`requests`] | the requests of a run |
 //! | [`places`], [`spec`], [`server`], [`live`] | runs on servers |
 //! | [`simulated`] | runs in the simulator |
-//! | [`mod@calibrate`], [`noise`], [`manifest`] | what things cost here, what the machine does, what it is |
+//! | [`mod@calibrate`], [`seen`], [`noise`], [`manifest`] | what things cost here, what the machine does, what it is |
 //! | [`mod@run`] | all runs of an experiment |
 //! | [`measured`], [`results`], [`digest`] | what a run has shown, and all of them |
 //! | [`agreement`], [`theory`] | what simulator and theory say beside |
@@ -36,6 +36,7 @@ mod report;
 mod requests;
 mod results;
 mod run;
+mod seen;
 mod server;
 mod shipped;
 mod simulated;
@@ -45,7 +46,6 @@ mod tests;
 mod theory;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use crate::bench::stop_on_signal;
 use crate::cli::{Exit, print};
@@ -126,7 +126,10 @@ fn run_experiment(asked: &Run) -> Result<Exit, Wrong> {
     let results = order.carry_out()?;
     results.write(&asked.out)?;
     let told = write_report(&results, &asked.out)?;
-    Ok(print(&told))
+    let warnings = &results.manifest.warnings;
+    let is_whole = !warnings.iter().any(|it| it.starts_with(run::ENDED_EARLY));
+    let printed = print(&told);
+    Ok(if is_whole { printed } else { Exit::Failure })
 }
 
 /// A folder that nothing is in.
@@ -167,21 +170,33 @@ fn show(name: &str) -> Result<Exit, Wrong> {
 }
 
 fn report_again(asked: &Report) -> Result<Exit, Wrong> {
-    let mut results = Results::read(&asked.folder)?;
-    let more = asked.slo.iter().map(ToString::to_string);
-    results.objectives.extend(more);
+    let mut results = read(&asked.folder)?;
+    for objective in &asked.slo {
+        let class = objective.class.as_deref();
+        if class.is_some() && results.class(class).is_none() {
+            let names: Vec<_> = results.classes.iter().map(|class| &*class.name).collect();
+            let problem = format!(
+                "--slo: {:?} is not right; a class of the experiment ({}) would be",
+                class.unwrap_or_default(),
+                names.join(", ")
+            );
+            return Err(Wrong(vec![problem], Exit::Configuration));
+        }
+        results.objectives.push(objective.to_string());
+    }
     let told = write_report(&results, &asked.folder)?;
     Ok(print(&told))
 }
 
 fn compare_two(asked: &Compare) -> Result<Exit, Wrong> {
-    let (first, second) = (Results::read(&asked.first)?, Results::read(&asked.second)?);
+    let (first, second) = (read(&asked.first)?, read(&asked.second)?);
     if first.manifest.seed != second.manifest.seed {
         eprintln!(
             "luge lab: the two have different seeds: their requests differ, and the intervals are as wide as that makes them"
         );
     }
-    let changes = compare::compare(&first, &second)?;
+    let changes = compare::compare(&first, &second);
+    let changes = changes.map_err(|why| Wrong(vec![why], Exit::Configuration))?;
     let let_pass = asked.let_pass_percent / 1e2;
     let printed = print(&compare::table(&changes, let_pass));
     let is_worse = changes
@@ -190,9 +205,14 @@ fn compare_two(asked: &Compare) -> Result<Exit, Wrong> {
     Ok(if is_worse { Exit::Failure } else { printed })
 }
 
+/// The results in a folder; that there are none is a mistake of the command line's.
+fn read(folder: &Path) -> Result<Results, Wrong> {
+    Results::read(folder).map_err(|why| Wrong(vec![why], Exit::Configuration))
+}
+
 fn explain_tail(asked: &Explain) -> Result<Exit, Wrong> {
     let text = match asked.path.is_dir() {
-        true => explain::of_results(&Results::read(&asked.path)?),
+        true => explain::of_results(&read(&asked.path)?),
         false => explain::of_recording(&asked.path, asked.per_million)?,
     };
     Ok(print(&text))
@@ -204,7 +224,7 @@ fn calibrate(json: bool) -> Result<Exit, Wrong> {
     let experiment = Experiment::parse("calibration", text, "".into());
     let experiment = experiment.unwrap_or_else(|problems| panic!("it is right: {problems:?}"));
     let folder = std::env::temp_dir().join(format!("luge-calibration-{}", std::process::id()));
-    let stop = AtomicBool::new(false);
+    let stop = stop_on_signal().map_err(|error| format!("signals: {error}"))?;
     let live = Live {
         experiment: &experiment,
         places: Places::here(1),

@@ -65,12 +65,7 @@ pub fn highest(digest: &Digest<'_>, line: Line, objective: &Objective) -> Option
     let values = digest.results.axis.values.iter().enumerate();
     let values: Vec<_> = values
         .filter(|(at, _)| digest.measured(line, *at).is_some())
-        .map(|(at, load)| {
-            (
-                *load,
-                digest.value(line, at, wanted).map(|value| value.value),
-            )
-        })
+        .map(|(at, load)| (*load, digest.pooled(line, at, wanted)))
         .collect();
     Highest::of(&values, objective.at_most)
 }
@@ -96,9 +91,9 @@ fn outcome(digest: &Digest<'_>) -> Section {
     if digest.results.axis.kind == Kind::Load && !objectives.is_empty() {
         blocks.push(Block::Table(objectives_table(digest, &objectives)));
         blocks.push(Block::Paragraph(
-            "Between two loads that were measured the value is taken to grow exponentially. A load that is the lowest \
-             or the highest that was tried is said to be below or at least that; a percentile that too few requests lie \
-             beyond does not meet an objective."
+            "Between two loads that were measured the value is taken to grow exponentially. Where even the lowest load \
+             that was tried is too much, or the highest one is not, that is said. Requests that were refused, dropped or \
+             answered with an error are slower than all others. \"n/a\": too few requests to tell."
                 .to_owned(),
         ));
     }

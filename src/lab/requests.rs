@@ -5,6 +5,7 @@
 //! of continuous laws are therefore rounded to a geometric grid, by a few percent at most.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use sched::Nanos;
 
@@ -143,11 +144,17 @@ impl Asked<'_> {
             let mut request = source.take();
             let class = request.arrival.route;
             request.service_ns = self.on_grid(class, request.service_ns);
-            let index = *known.entry((class, request.service_ns)).or_insert_with(|| {
-                let route = self.route(scenario, class, request.service_ns);
-                requests.routes.push(route);
-                requests.routes.len() as u16 - 1
-            });
+            let index = match known.entry((class, request.service_ns)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    let index = u16::try_from(requests.routes.len()).map_err(|_| {
+                        "more than 65,536 sizes of requests; fewer classes of continuous laws would be right"
+                    })?;
+                    let route = self.route(scenario, class, request.service_ns);
+                    requests.routes.push(route);
+                    *new.insert(index)
+                }
+            };
             let route = requests.routes[usize::from(index)];
             request.arrival.route = index;
             request.arrival.deadline_ns = at_ns.saturating_add(route.deadline_ns);
@@ -156,7 +163,13 @@ impl Asked<'_> {
             }
             requests.open.push(request);
         }
-        Ok(requests)
+        match requests.open.is_empty() {
+            true => Err(format!(
+                "no request comes at {}; a longer duration or a higher load would be right",
+                self.value
+            )),
+            false => Ok(requests),
+        }
     }
 
     /// One for each class, in their order.

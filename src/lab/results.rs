@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use perf::Histogram;
 use perf::objective::{Metric, Objective, Statistic};
 use sched::Nanos;
 use serde::{Deserialize, Serialize};
 
 use super::calibrate::Calibration;
+use super::calibrate::Mode;
 use super::manifest::Manifest;
 use super::measured::{Measured, OfClass};
 use super::noise::Noise;
@@ -130,8 +130,10 @@ pub struct Live {
     pub cpu: Vec<(String, f64)>,
     /// Whether all requests were answered, rightly.
     pub is_right: bool,
-    /// What the load generator says of itself.
+    /// What the server says at its start, and the load generator of itself.
     pub warnings: Vec<String>,
+    /// What things cost in it, as its recording shows; the simulator beside it reckons with that.
+    pub costs: Option<Mode>,
 }
 
 impl Results {
@@ -209,7 +211,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// A slowdown, or nanoseconds; `None` if the sample is too small to tell.
+    /// A slowdown, or nanoseconds; `None` if the sample is too small to tell. Requests that were not answered are slower
+    /// than all others: a percentile of which they are is infinite. They are in no mean.
     pub fn of(self, measured: &Measured) -> Option<f64> {
         let class = self.class.and_then(|class| measured.classes.get(class));
         match (self.class, class) {
@@ -223,14 +226,12 @@ impl Wanted {
             Metric::Slowdown => (&class.slowdown_permille, PERMILLE),
             Metric::Sojourn => (&class.sojourn_ns, 1.0),
         };
-        Some(statistic(histogram, self.statistic)? / scale)
-    }
-}
-
-/// `None` if the sample is too small to tell.
-pub fn statistic(histogram: &Histogram, statistic: Statistic) -> Option<f64> {
-    match statistic {
-        Statistic::Mean => histogram.mean(),
-        Statistic::At(percentile) => histogram.percentile(percentile).map(|value| value as f64),
+        let value = match self.statistic {
+            Statistic::Mean => histogram.mean(),
+            Statistic::At(percentile) => {
+                histogram.percentile_beside(percentile, class.refused + class.dropped)
+            }
+        };
+        Some(value? / scale)
     }
 }

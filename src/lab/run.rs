@@ -1,19 +1,18 @@
 //! An experiment from its first run to its results.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use perf::recording::Chunk;
-use perf::story::Stories;
+use perf::story::{Stories, Story};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sched::Nanos;
 
-use super::calibrate::Calibration;
+use super::calibrate::{Calibration, Mode};
 use super::experiment::{Axis, Experiment, Policy, Sender, What};
 use super::limits::{NOISE, QUANTUM_DEFAULT_US};
 use super::live::{Live, RECORDING};
@@ -23,6 +22,7 @@ use super::noise::Noise;
 use super::places::Places;
 use super::requests::{Asked, Requests};
 use super::results::{self, Origin, Results, Run};
+use super::seen::Seen;
 use super::simulated::{machine, replay, simulate};
 use crate::sim::engine::Costs;
 use crate::sim::parallel;
@@ -54,17 +54,28 @@ struct Rig<'e> {
     places: Places,
     services: Vec<Service>,
     calibration: Option<Calibration>,
-    /// By value and repetition.
-    requests: HashMap<(usize, u32), Requests>,
     progress: ProgressBar,
 }
 
+/// A warning that begins so says why not all runs were made.
+pub const ENDED_EARLY: &str = "it ended early: ";
+
+/// What is said of an end that was asked for.
+const INTERRUPTED: &str = "interrupted";
+
+impl Drop for Rig<'_> {
+    fn drop(&mut self) {
+        // Of no use but to the next server; there may be none.
+        drop(std::fs::remove_dir_all(self.cache()));
+    }
+}
+
 impl Order<'_> {
-    /// Runs all of it, and returns what came out.
+    /// Runs all of it, and returns what came out. What ends it early is among the warnings of what came out until then.
     ///
     /// # Errors
     ///
-    /// A sentence about what went wrong.
+    /// A sentence about what went wrong before anything came out.
     pub fn carry_out(&self) -> Result<Results, String> {
         let began = Instant::now();
         let experiment = self.experiment;
@@ -80,19 +91,16 @@ impl Order<'_> {
         let rig = Rig::new(self, places)?;
         let mut noise = Vec::new();
         let mut runs = Vec::new();
-        if experiment.is_live {
-            noise.push(rig.noise());
-            runs = rig.live()?;
-            noise.push(rig.noise());
-        }
-        if experiment.is_simulated {
-            runs.extend(rig.simulated());
-            let replayed = rig.replayed(&runs)?;
-            runs.extend(replayed);
-        }
+        let ended = rig.all(&mut runs, &mut noise);
         rig.progress.finish_and_clear();
-        // Of no use but to the next server; there may be none.
-        drop(std::fs::remove_dir_all(rig.cache()));
+        if let Err(why) = ended {
+            if runs.is_empty() {
+                return Err(why);
+            }
+            let warning = format!("{ENDED_EARLY}{why}");
+            eprintln!("luge lab: {warning}");
+            manifest.warnings.push(warning);
+        }
         if !self.keeps_recordings {
             discard(self.out, &runs)?;
         }
@@ -117,7 +125,6 @@ impl<'e> Rig<'e> {
             places,
             services: Vec::new(),
             calibration: None,
-            requests: HashMap::new(),
             progress,
         };
         if experiment.is_live {
@@ -127,13 +134,28 @@ impl<'e> Rig<'e> {
             rig.calibration = Some(Calibration::measure(&live, &folder, &tell)?);
         }
         rig.services = rig.services_of(experiment);
-        for value in 0..experiment.sweep.values.len() {
-            for repetition in 0..experiment.repetitions {
-                let requests = rig.asked(value, repetition).requests()?;
-                rig.requests.insert((value, repetition), requests);
-            }
+        // Before anything runs: whether there are none, or too many.
+        for value in [0, experiment.sweep.values.len() - 1] {
+            rig.asked(value, 0).requests()?;
         }
         Ok(rig)
+    }
+
+    /// All runs.
+    fn all(&self, runs: &mut Vec<Run>, noise: &mut Vec<Noise>) -> Result<(), String> {
+        let experiment = self.order.experiment;
+        if experiment.is_live {
+            noise.push(self.noise());
+            self.live(runs)?;
+            noise.push(self.noise());
+        }
+        if experiment.is_simulated {
+            let simulated = self.simulated(runs)?;
+            runs.extend(simulated);
+            let replayed = self.replayed(runs)?;
+            runs.extend(replayed);
+        }
+        Ok(())
     }
 
     fn services_of(&self, experiment: &Experiment) -> Vec<Service> {
@@ -215,12 +237,12 @@ impl<'e> Rig<'e> {
         Noise::of(core.copied(), NOISE)
     }
 
-    fn live(&self) -> Result<Vec<Run>, String> {
+    fn live(&self, runs: &mut Vec<Run>) -> Result<(), String> {
         let calibration = self.calibration.as_ref().expect("it was made");
         let live = self.servers(1.0 / calibration.round_ns);
         let points = self.points();
         self.progress.reset_eta();
-        let runs = points.iter().enumerate().map(|(at, point)| {
+        for (at, point) in points.iter().enumerate() {
             let folder = format!("runs/{:03}", at + 1);
             let policy = self.policy(*point);
             let value = self.order.experiment.sweep.values[point.value];
@@ -230,47 +252,79 @@ impl<'e> Rig<'e> {
                 point.repetition + 1
             );
             self.progress.set_message(message);
-            let requests = &self.requests[&(point.value, point.repetition)];
+            let requests = self.requests(*point)?;
             let seed = self.order.seed + u64::from(point.repetition);
-            let load = live.load(requests, value, seed);
+            let load = live.load(&requests, value, seed);
             let to = self.order.out.join(&folder);
             let ran = live.run(policy, self.quantum_us(*point), &load, &to);
             let ran = ran.map_err(|why| format!("{}: {why}", to.display()))?;
             self.progress
                 .inc(self.order.experiment.duration_ns / 1_000_000);
-            Ok(Run {
+            let before = calibration.mode(policy).expect("each was measured");
+            let costs = self.seen(&ran.chunks, &requests, before);
+            let mut warnings = ran.warnings;
+            warnings.extend(ran.report.warnings());
+            runs.push(Run {
                 live: Some(results::Live {
                     cpu: ran.cpu,
                     is_right: ran.report.is_right(),
-                    warnings: ran.report.warnings(),
+                    warnings,
+                    costs: Some(costs),
                 }),
                 folder: Some(folder),
-                ..self.told(*point, Origin::Live, ran.chunks)
-            })
-        });
-        runs.collect()
+                ..self.told(*point, Origin::Live, ran.chunks, &requests)
+            });
+        }
+        Ok(())
     }
 
-    fn simulated(&self) -> Vec<Run> {
+    /// What a server's run shows of what things cost in it.
+    fn seen(&self, chunks: &[Chunk], requests: &Requests, before: &Mode) -> Mode {
+        let mut stories = Stories::of(chunks.to_vec()).whole;
+        stories.retain(Story::is_finished);
+        let seen = Seen {
+            stories: &stories,
+            routes: &requests.routes,
+        };
+        seen.mode(before)
+    }
+
+    /// What a policy costs at a point: as the server there has shown, or as was measured before.
+    fn mode<'r>(&'r self, runs: &'r [Run], point: Point) -> Option<&'r Mode> {
+        let value = self.order.experiment.sweep.values[point.value];
+        let of_point = |run: &&Run| {
+            (run.policy, run.value, run.repetition) == (point.policy, value, point.repetition)
+        };
+        let own = runs.iter().find(of_point).and_then(|run| run.live.as_ref());
+        let before = || self.calibration.as_ref()?.mode(self.policy(point));
+        own.and_then(|live| live.costs.as_ref()).or_else(before)
+    }
+
+    /// The same for every policy and for servers and simulations alike.
+    fn requests(&self, point: Point) -> Result<Requests, String> {
+        self.asked(point.value, point.repetition).requests()
+    }
+
+    /// `runs` are those of servers, if there are any.
+    fn simulated(&self, runs: &[Run]) -> Result<Vec<Run>, String> {
         let points = self.points();
         self.progress.set_message("simulations");
         let run = |at: usize| {
+            if self.is_stopped() {
+                return Err(INTERRUPTED.to_owned());
+            }
             let point: Point = points[at];
-            let requests = &self.requests[&(point.value, point.repetition)];
-            let policy = self.policy(point);
-            let mode = self.calibration.as_ref().and_then(|it| it.mode(policy));
+            let requests = self.requests(point)?;
+            let mode = self.mode(runs, point);
             let costs = mode.map(|mode| mode.costs());
             let costs = self.order.experiment.costs.or(costs).unwrap_or_default();
             let machine = self.machine(point, costs);
             let asked = self.asked(point.value, point.repetition);
             let stretch = mode.map_or(1.0, |mode| mode.stretch);
-            let chunks = simulate(&machine, &asked, requests, stretch);
-            self.told(point, Origin::Simulated, chunks)
+            let chunks = simulate(&machine, &asked, &requests, stretch);
+            Ok(self.told(point, Origin::Simulated, chunks, &requests))
         };
-        parallel::map(points.len(), |at| (!self.is_stopped()).then(|| run(at)))
-            .into_iter()
-            .flatten()
-            .collect()
+        parallel::map(points.len(), run).into_iter().collect()
     }
 
     /// What the simulator makes of the servers' recordings.
@@ -281,6 +335,9 @@ impl<'e> Rig<'e> {
             .collect();
         self.progress.set_message("replays");
         let replay = |at: usize| {
+            if self.is_stopped() {
+                return Err(INTERRUPTED.to_owned());
+            }
             let run = live[at];
             let values = &self.order.experiment.sweep.values;
             let value = values.iter().position(|value| *value == run.value);
@@ -289,22 +346,15 @@ impl<'e> Rig<'e> {
                 value: value.expect("it is one of them"),
                 repetition: run.repetition,
             };
-            let mode = self
-                .calibration
-                .as_ref()
-                .and_then(|it| it.mode(self.policy(point)));
+            let mode = self.mode(runs, point);
             let costs = mode.map_or(Costs::default(), |mode| mode.replay_costs());
             let folder = run.folder.as_ref().expect("a server has one");
             let recording = self.order.out.join(folder).join(RECORDING);
             let chunks = replay(&self.machine(point, costs), &recording)?;
-            Ok(self.told(point, Origin::Replayed, chunks))
+            let requests = self.requests(point)?;
+            Ok(self.told(point, Origin::Replayed, chunks, &requests))
         };
-        parallel::map(live.len(), |at| match self.is_stopped() {
-            true => Err("interrupted".to_owned()),
-            false => replay(at),
-        })
-        .into_iter()
-        .collect()
+        parallel::map(live.len(), replay).into_iter().collect()
     }
 
     fn is_stopped(&self) -> bool {
@@ -316,9 +366,8 @@ impl<'e> Rig<'e> {
         machine(self.order.experiment, self.policy(point), quantum_ns, costs)
     }
 
-    fn told(&self, point: Point, origin: Origin, chunks: Vec<Chunk>) -> Run {
+    fn told(&self, point: Point, origin: Origin, chunks: Vec<Chunk>, requests: &Requests) -> Run {
         let experiment = self.order.experiment;
-        let requests = &self.requests[&(point.value, point.repetition)];
         let stories = Stories::of(chunks);
         let warmup_ns = experiment.duration_ns / 100 * Nanos::from(experiment.warmup_percent);
         let frame = Frame {

@@ -21,6 +21,8 @@ pub struct Server {
     child: Child,
     /// Copies its log; ends with it.
     log: Option<JoinHandle<()>>,
+    /// What it has said at its start that is no mere information.
+    pub warnings: Vec<String>,
 }
 
 /// What threads of a process have used of processors.
@@ -62,11 +64,12 @@ impl Server {
         let (tell, told) = channel();
         let copy = move || copy(lines, file, |line| drop(tell.send(line)));
         let copying = thread::Builder::new().name("server-log".into()).spawn(copy);
-        let server = Self {
+        let mut server = Self {
             child,
             log: Some(copying.map_err(|error| format!("a thread for the log: {error}"))?),
+            warnings: Vec::new(),
         };
-        wait_until_serving(&told, tenants)?;
+        server.warnings = wait_until_serving(&told, tenants)?;
         Ok(server)
     }
 
@@ -121,7 +124,8 @@ fn copy(lines: impl BufRead, mut log: File, mut tell: impl FnMut(String)) {
     }
 }
 
-fn wait_until_serving(told: &Receiver<String>, tenants: usize) -> Result<(), String> {
+/// What it has said until then beside information.
+fn wait_until_serving(told: &Receiver<String>, tenants: usize) -> Result<Vec<String>, String> {
     let deadline = Instant::now() + START_MAX;
     let mut serving = 0;
     let mut said = Vec::new();
@@ -143,7 +147,7 @@ fn wait_until_serving(told: &Receiver<String>, tenants: usize) -> Result<(), Str
             said.push(message.to_owned());
         }
     }
-    Ok(())
+    Ok(said)
 }
 
 impl Cpu {

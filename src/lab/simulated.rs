@@ -13,10 +13,11 @@ use super::requests::{Asked, Requests};
 use super::spec::route_of;
 use crate::sim::arrivals::Estimate;
 use crate::sim::engine::{Config, Costs, Engine};
-use crate::sim::front::FrontConfig;
+use crate::sim::front::{FrontConfig, Room};
 use crate::sim::notes::Notes;
 use crate::sim::replay::{Owed, Replay};
 use crate::sim::scenario::Scenario;
+use crate::sim::service::Service;
 use crate::sim::source::{Open, Source};
 
 /// Requests that a worker has at most, begun and in its ring: the server's defaults.
@@ -53,7 +54,9 @@ pub fn machine(
         _ => None,
     };
     let owed = experiment.tenants.iter().map(|sender| sender.owed);
-    let uses_reservations = policy.scheduler.uses(Fact::Reservation) || policy.caps_budgets;
+    let uses_reservations = policy.scheduler.uses(Fact::Reservation)
+        || policy.caps_budgets
+        || matches!(policy.room, Room::Demand { .. });
     let owed = owed.map(|mut owed| {
         owed.reservation = owed.reservation.filter(|_| uses_reservations);
         owed
@@ -93,16 +96,24 @@ pub fn simulate(
     requests: &Requests,
     stretch: f64,
 ) -> Vec<Chunk> {
+    let stretch_of = |service_ns: Nanos| ((service_ns as f64 * stretch) as Nanos).max(1);
     match asked.experiment.sweep.axis {
         Axis::Clients => {
-            let scenario = asked.scenario();
+            let services = asked.services.iter();
+            let stretched = services.map(|service| Service::Fixed(stretch_of(service.mean_ns())));
+            let stretched: Vec<Service> = stretched.collect();
+            let scenario = Asked {
+                services: &stretched,
+                ..*asked
+            }
+            .scenario();
             let source = scenario.source(None, machine.workers, u64::MAX, asked.seed);
             run(machine, source, asked.experiment.duration_ns)
         }
         _ => {
             let stretched = requests.open.iter().map(|request| {
                 let mut request = *request;
-                request.service_ns = ((request.service_ns as f64 * stretch) as Nanos).max(1);
+                request.service_ns = stretch_of(request.service_ns);
                 request
             });
             run(machine, Open::new(stretched), Nanos::MAX)

@@ -46,7 +46,7 @@ fn values(results: &Results, policy: &str, class: &str, wanted: Wanted) -> Vec<f
     };
     let values = 0..results.axis.values.len();
     values
-        .map(|at| digest.value(line, at, wanted).expect("enough").value)
+        .map(|at| digest.pooled(line, at, wanted).expect("enough"))
         .collect()
 }
 

@@ -2,15 +2,21 @@
 //! sender, no overhead. Sojourns of servers lie above it by what starting, ending and preempting cost.
 
 use super::experiment::{Experiment, Sender};
-use super::results::{Kind, Results};
+use super::results::{Kind, Policy, Results};
 use crate::sim::arrivals::Process;
 use crate::sim::validate::theory::{Atoms, pollaczek_khinchine, processor_sharing};
 
 /// The mean sojourn in nanoseconds at a load below 1.
 pub type Formula = Box<dyn Fn(f64) -> f64>;
 
-/// What is said of a scheduler under this experiment; `None`: nothing.
-pub fn formula(results: &Results, scheduler: &str) -> Option<Formula> {
+/// What is said of a policy under this experiment; `None`: nothing.
+pub fn formula(results: &Results, policy: &Policy) -> Option<Formula> {
+    let is_preemptive = policy.preemption != "off";
+    let scheduler = match &*policy.scheduler {
+        "rr" | "srpt" if !is_preemptive => return None,
+        _ if policy.admission != "none" => return None,
+        scheduler => scheduler,
+    };
     let experiment = Experiment::parse("", &results.experiment, "".into()).ok()?;
     let [
         Sender {

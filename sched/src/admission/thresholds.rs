@@ -3,9 +3,9 @@
 //!
 //! A policy that is fair to tenants can only choose among the requests that it sees. If one tenant may fill all places,
 //! requests of the others wait, or are refused, before any policy is asked. So a tenant is refused once it has
-//! [`FACTOR`] times as many requests as there are places free: alone it gets all but one place in `FACTOR + 1`, and
-//! the more tenants have much to do, the less each of them. Nothing is reserved for anybody, and who asks for little
-//! always finds a place.
+//! [`FACTOR`] times as many requests as there are places free: alone it gets all but one place in `FACTOR + 1` (of five
+//! places or more), and the more tenants have much to do, the less each of them. Nothing is reserved for anybody; who asks
+//! for little finds a place unless very many ask for much at once.
 //!
 //! A place is free as soon as a request ends, and how soon that is nobody knows here: a refusal says the least.
 

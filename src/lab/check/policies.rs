@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Checker;
+use crate::cli::resolve::dispatcher;
 use crate::cli::settings::{Preemption, PreemptionTrigger};
 use crate::lab::experiment::Policy;
 use crate::lab::limits::{DISPATCH_BOUND_MAX, POLICIES_MAX, QUANTUM_MAX_US};
@@ -38,12 +39,10 @@ impl Checker {
                 Err(_) => self.long(&key, value),
             };
             let policy = written.and_then(|written| self.policy(&key, &written));
-            if let Some(Policy { room, .. }) = policy
-                && is_live
-            {
-                self.told_to_servers(&key, room);
-            }
             let Some(policy) = policy else { continue };
+            if is_live {
+                self.told_to_servers(&key, &policy);
+            }
             if policies.iter().any(|known| known.name == policy.name) {
                 self.wrong(&key, &policy.name, "a name of its own for each policy");
             }
@@ -52,18 +51,20 @@ impl Checker {
         policies
     }
 
-    /// Servers are told times of admission in milliseconds.
-    fn told_to_servers(&mut self, key: &str, room: Room) {
-        let Room::Delay {
+    /// What only the simulator can do.
+    fn told_to_servers(&mut self, key: &str, policy: &Policy) {
+        if let Err(right) = dispatcher(policy.dispatcher.name) {
+            self.wrong(&format!("{key}.dispatch"), &policy.dispatcher.name, &right);
+        }
+        // Servers are told times of admission in milliseconds.
+        if let Room::Delay {
             target_ns,
             interval_ns,
-        } = room
-        else {
-            return;
-        };
-        if target_ns % 1_000_000 > 0 || interval_ns % 1_000_000 > 0 {
+        } = policy.room
+            && (target_ns % 1_000_000 > 0 || interval_ns % 1_000_000 > 0)
+        {
             let right = "whole milliseconds (delay:10000:100000), as servers have them,";
-            self.wrong(&format!("{key}.admission"), &room.to_string(), right);
+            self.wrong(&format!("{key}.admission"), &policy.room.to_string(), right);
         }
     }
 

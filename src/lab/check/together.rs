@@ -2,6 +2,7 @@
 
 use super::{Checker, Written};
 use crate::lab::experiment::{Axis, Experiment, What};
+use crate::lab::limits::INTERVALS_MAX;
 use crate::sim::arrivals::Estimate;
 use crate::sim::service::Service;
 
@@ -21,6 +22,16 @@ impl Checker {
         }
         if experiment.sweep.axis == Axis::Clients {
             self.agree_on_clients(experiment);
+        }
+        if let Some(interval_ns) = experiment.interval_ns
+            && experiment.duration_ns / interval_ns > INTERVALS_MAX
+        {
+            let right = format!("one of which the duration has at most {INTERVALS_MAX}");
+            self.wrong(
+                "interval",
+                &written.interval.as_deref().unwrap_or(""),
+                &right,
+            );
         }
     }
 

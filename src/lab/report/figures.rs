@@ -22,6 +22,9 @@ const THEORY_LOAD_MAX: f64 = 0.98;
 /// Points of a formula's line.
 const THEORY_POINTS: u32 = 60;
 
+/// Classes that are shown apart.
+const CLASSES_APART_MAX: usize = 6;
+
 /// Where a spectrum is read: so many halvings of what is beyond.
 const SPECTRUM_POINTS: u32 = 80;
 
@@ -98,7 +101,7 @@ fn lines(
 /// A way in which a request is of no use to its client.
 #[derive(Clone, Copy)]
 enum End {
-    Missed,
+    Useless,
     Refused,
     Dropped,
 }
@@ -106,7 +109,7 @@ enum End {
 impl End {
     fn count(self, class: &OfClass) -> u64 {
         match self {
-            Self::Missed => class.missed,
+            Self::Useless => class.missed + class.refused + class.dropped,
             Self::Refused => class.refused,
             Self::Dropped => class.dropped,
         }
@@ -214,7 +217,7 @@ fn mean(digest: &Digest<'_>) -> Block {
     let mut all = series(digest, wanted);
     let mut known = Vec::new();
     for policy in &results.policies {
-        let Some(formula) = theory::formula(results, &policy.scheduler) else {
+        let Some(formula) = theory::formula(results, policy) else {
             continue;
         };
         if known.contains(&policy.scheduler) {
@@ -497,42 +500,58 @@ pub fn ends(digest: &Digest<'_>) -> Section {
     let results = digest.results;
     let mut blocks = Vec::new();
     let parts = [
-        ("missed their deadline", End::Missed),
+        ("were of no use: late, or not answered", End::Useless),
         ("were refused", End::Refused),
-        ("were dropped", End::Dropped),
+        ("were dropped or answered with an error", End::Dropped),
     ];
+    let is_few = (2..=CLASSES_APART_MAX).contains(&results.classes.len());
     for (what, end) in parts {
-        let mut any = false;
-        let series = shown(digest).into_iter().map(|line| {
-            let values = results.axis.values.iter().enumerate();
-            let points = values.filter_map(|(at, value)| {
-                let all = digest.measured(line, at)?.all();
-                any |= end.count(&all) > 0;
-                let part = end.count(&all) as f64 / all.requests.max(1) as f64;
-                Some(Point::new(along(results, *value), part))
-            });
-            Series {
-                name: results.policies[line.0].name.clone(),
-                origin: stroke(line.1),
-                points: points.collect(),
-            }
-        });
-        let series: Vec<Series> = series.collect();
-        if !any {
+        let mut panels = vec![panel("all", parts_along(digest, end, None))];
+        if is_few {
+            let classes = results.classes.iter().enumerate();
+            panels.extend(
+                classes.map(|(at, class)| panel(&class.name, parts_along(digest, end, Some(at)))),
+            );
+        }
+        let mut points = panels[0].series.iter().flat_map(|series| &series.points);
+        if points.all(|point| point.y == 0.0) {
             continue;
         }
         let chart = lines(
             digest,
             format!("Requests that {what}"),
             Axis::linear(&format!("requests that {what}"), Unit::Percent).from(0.0),
-            vec![panel("", series)],
+            panels,
             Vec::new(),
         );
-        let caption = format!("The part of all requests that {what}.");
+        let caption = format!("The part of the requests that {what}.");
         blocks.push(Block::Figure(Figure::new(chart, &caption)));
     }
     Section {
         title: "How requests ended".to_owned(),
         blocks,
     }
+}
+
+/// The part of the requests, all or of a class, that had this end.
+fn parts_along(digest: &Digest<'_>, end: End, class: Option<usize>) -> Vec<Series> {
+    let results = digest.results;
+    let series = shown(digest).into_iter().map(|line| {
+        let values = results.axis.values.iter().enumerate();
+        let points = values.filter_map(|(at, value)| {
+            let measured = digest.measured(line, at)?;
+            let of = match class {
+                Some(class) => measured.classes.get(class)?.clone(),
+                None => measured.all(),
+            };
+            let part = end.count(&of) as f64 / of.requests.max(1) as f64;
+            Some(Point::new(along(results, *value), part))
+        });
+        Series {
+            name: results.policies[line.0].name.clone(),
+            origin: stroke(line.1),
+            points: points.collect(),
+        }
+    });
+    series.collect()
 }

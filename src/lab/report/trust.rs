@@ -7,7 +7,7 @@ use perf::chart::Unit;
 use perf::objective::Statistic;
 use perf::page::{Block, Cell, Column, Section, Table, Verdict};
 
-use super::super::agreement::{Agreement, agreement};
+use super::super::agreement::{Agreement, Verdict as Said, agreement};
 use super::super::calibrate::Mode;
 use super::super::digest::Digest;
 use super::super::results::{Origin, Results};
@@ -49,13 +49,13 @@ fn agreement_table(digest: &Digest<'_>, rows: &[Agreement]) -> Table {
             |value: Option<f64>| value.map_or("n/a".to_owned(), |value| Unit::One.text(value));
         let ratio =
             |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.2}"));
-        let verdict = match (row.agrees(), row.is_within_noise()) {
-            (Some(true), _) => Cell::new(ratio(row.ratio())).marked(Verdict::Good, "agrees"),
-            (Some(false), true) => {
-                Cell::new(ratio(row.ratio())).marked(Verdict::Uncertain, "within noise")
-            }
-            (Some(false), false) => Cell::new(ratio(row.ratio())).marked(Verdict::Bad, "differs"),
-            (None, _) => Cell::new("n/a"),
+        let by = Cell::new(ratio(row.ratio()));
+        let verdict = match row.verdict() {
+            Said::Agrees => by.marked(Verdict::Good, "agrees"),
+            Said::WithinNoise => by.marked(Verdict::Uncertain, "within noise"),
+            Said::DiffersByRequests => by.marked(Verdict::Uncertain, "arrivals or services"),
+            Said::Differs => by.marked(Verdict::Bad, "differs"),
+            Said::Unknown => by,
         };
         vec![
             Cell::new(&results.policies[row.policy].name),
@@ -83,7 +83,7 @@ fn agreement_table(digest: &Digest<'_>, rows: &[Agreement]) -> Table {
             Column::numbers("Simulator", ""),
             Column::numbers("Simulator/server", ""),
             Column::numbers("Simulator, of the recording", ""),
-            Column::numbers("Noise, as a factor", ""),
+            Column::numbers("Between repetitions, as a factor", ""),
         ],
         rows: rows.collect(),
     }
@@ -136,7 +136,7 @@ fn costs(modes: &[Mode]) -> Table {
         ]
     });
     Table {
-        caption: "What things cost on this machine, as measured before the runs; the simulator reckons with it".to_owned(),
+        caption: "What things cost on this machine, as measured before the runs; where a server has run, the simulator reckons with what its recording shows, and with this for the rest".to_owned(),
         columns: vec![
             Column::words("Preemption"),
             Column::numbers("Dispatch", ""),

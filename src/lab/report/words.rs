@@ -94,11 +94,14 @@ fn answers(digest: &Digest<'_>) -> Vec<String> {
                 format!("{} {}", results.policies[line.0].name, load_text(*highest))
             });
             format!(
-                "{objective}, on the {from}: up to {}.",
+                "The load up to which {objective} on the {from}: {}.",
                 found.collect::<Vec<_>>().join(", ")
             )
         });
         return sentences.collect();
+    }
+    if results.axis.kind == Kind::Quantum {
+        return vec![best_quanta(digest, &lines)];
     }
     let last = results.axis.values.len() - 1;
     let wanted = Wanted {
@@ -117,6 +120,32 @@ fn answers(digest: &Digest<'_>) -> Vec<String> {
         value_text(results, results.axis.values[last]),
         found.join(", ")
     )]
+}
+
+/// By which quantum the tail of each policy is shortest.
+fn best_quanta(digest: &Digest<'_>, lines: &[Line]) -> String {
+    let results = digest.results;
+    let wanted = Wanted {
+        metric: Metric::Slowdown,
+        statistic: Statistic::At(Percentile::P99_9),
+        class: None,
+    };
+    let best = lines.iter().filter_map(|line| {
+        let values = 0..results.axis.values.len();
+        let known = values.filter_map(|at| Some((at, digest.value(*line, at, wanted)?.value)));
+        let (at, slowdown) = known.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        Some(format!(
+            "{} at {} ({})",
+            results.policies[line.0].name,
+            value_text(results, results.axis.values[at]),
+            Unit::One.text(slowdown)
+        ))
+    });
+    let best: Vec<_> = best.collect();
+    format!(
+        "The p99.9 of the slowdown is least for {}.",
+        best.join(", for ")
+    )
 }
 
 fn how(results: &Results) -> String {
@@ -141,9 +170,12 @@ fn how(results: &Results) -> String {
         1 => "1 worker".to_owned(),
         workers => format!("{workers} workers"),
     };
+    let same = match results.axis.kind {
+        Kind::Clients => "each client asks again once it is answered",
+        Kind::Load | Kind::Quantum => "every policy got the same requests",
+    };
     format!(
-        "Measured in {}; {workers}; {} of requests each, of which the first {} % are not measured; every policy got the \
-         same requests. Slowdown is sojourn (from a request's arrival at the server until it is over there) divided by \
+        "Measured in {}; {workers}; {} of requests each, of which the first {} % are not measured; {same}. Slowdown is sojourn (from a request's arrival at the server until it is over there) divided by \
          what it takes undisturbed.",
         parts.join(" and "),
         Unit::Nanoseconds.text(results.duration_ns as f64),
