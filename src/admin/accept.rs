@@ -1,6 +1,7 @@
 //! Which of two texts a scraper wants, by the Accept field of its request (RFC 9110 §12.5.1).
 //!
-//! Pure. Versions of a format are not compared: there is one of each.
+//! Pure. Versions of a format are not compared: there is one of each. Who takes neither is given OpenMetrics all the same,
+//! as a server may (RFC 9110 §12.5.1).
 
 use crate::server::metrics::Encoding;
 
@@ -9,8 +10,9 @@ pub(super) fn preferred(accept: &str) -> Encoding {
     let of_open = quality(accept, "application", "openmetrics-text");
     let of_classic = quality(accept, "text", "plain");
     match (of_open, of_classic) {
-        (Some(open), Some(classic)) if classic > open => Encoding::Prometheus,
-        (None, Some(_)) => Encoding::Prometheus,
+        // Of no weight is what is not wanted at all.
+        (Some(0), classic) if classic != Some(0) => Encoding::Prometheus,
+        (open, Some(classic)) if classic > open.unwrap_or(0) => Encoding::Prometheus,
         _ => Encoding::OpenMetrics,
     }
 }
@@ -71,6 +73,11 @@ mod tests {
                 OpenMetrics,
             ),
             ("application/openmetrics-text;q=0, */*", Prometheus),
+            // Not wanted, and nothing is said of the other; or neither is.
+            ("application/openmetrics-text;q=0", Prometheus),
+            ("text/plain;q=0", OpenMetrics),
+            ("text/plain;q=0.0, application/*;q=0.1", OpenMetrics),
+            ("*/*;q=0", OpenMetrics),
             ("text/html,application/xml;q=0.9,*/*;q=0.8", OpenMetrics),
             // Nothing that anybody could mean.
             ("text/plain;q=high", OpenMetrics),
