@@ -181,10 +181,15 @@ fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
         Ok(server) => {
             // Until all is drained.
             let admin = admin.map(|admin| admin.serve(server.observed()));
-            match &admin {
-                Some(Ok(serving)) => tracing::info!(address = %serving.address(), "admin"),
-                Some(Err(error)) => tracing::error!(%error, "no admin endpoint can be started"),
-                None => {}
+            let serving = match admin.transpose() {
+                Ok(serving) => serving,
+                Err(error) => {
+                    tracing::error!(%error, "no admin endpoint can be started");
+                    return end(server);
+                }
+            };
+            if let Some(serving) = &serving {
+                tracing::info!(address = %serving.address(), "admin");
             }
             announce(serve, settings, &server, routes);
             until_drained(server, signals, settings)
@@ -198,6 +203,15 @@ fn run(serve: &Serve, settings: &Settings, loaded: &Loaded) -> Exit {
             }
         }
     }
+}
+
+/// Ends a server that lacks something.
+fn end(server: Server) -> Exit {
+    server.drain().begin();
+    if let Err(error) = server.join() {
+        tracing::error!(%error, "the ring failed");
+    }
+    Exit::Failure
 }
 
 /// Compiles what is to be served and settles how; what is wrong is in the log.
