@@ -54,8 +54,12 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// Bytes of a request's head at the admin endpoint; beyond it 431.
 pub const ADMIN_HEAD_MAX_BYTES: usize = 16 << 10;
 
-/// How long a request's head may take at the admin endpoint.
-pub const ADMIN_HEAD_MAX: Duration = Duration::from_secs(10);
+/// How long a request's head may take at the admin endpoint: those who connect and say nothing are in others' way so
+/// long at most.
+pub const ADMIN_HEAD_MAX: Duration = Duration::from_secs(2);
+
+/// Connections to the admin endpoint that wait to be accepted.
+pub const ADMIN_BACKLOG: i32 = 64;
 
 /// How long a connection to the admin endpoint may last, in which a page of many megabytes is written.
 pub const ADMIN_CONNECTION_MAX: Duration = Duration::from_secs(60);
@@ -66,8 +70,17 @@ pub const ADMIN_CHUNK_BYTES: usize = 64 << 10;
 /// How many times that may wait for the client.
 pub const ADMIN_CHUNKS_MAX: usize = 4;
 
-/// Pages that are written as they are read, at once; one more waits.
+/// Pages that are written as they are read, at once; one more is refused.
 pub const ADMIN_WRITERS_MAX: usize = 1;
+
+/// Threads that write pages: one is left for those that are short.
+pub const ADMIN_THREADS_MAX: usize = ADMIN_WRITERS_MAX + 1;
+
+/// How much those give way to threads that serve, where cores are few: a nice value, of which 19 is the greatest.
+pub const ADMIN_NICE: i32 = 19;
+
+/// Statuses that are counted apart for a route: the server's own, and what is left of it for those that functions make up.
+pub const STATUSES_APART_MAX: usize = 40;
 
 /// When the admin endpoint tries again to accept a connection, where there are no descriptors left.
 pub const ADMIN_ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -4,8 +4,9 @@
 //!   a thread for what takes long: Flight ── write ──► Pipe ── chunks, few at a time ──► connection
 //! ```
 //!
-//! It may be gigabytes, so that it is neither made as a whole nor on the thread that answers all others. A client that
-//! goes away, or takes too long, ends the writing.
+//! The text may be gigabytes, so that it is neither made as a whole nor on the thread that answers all others. What it is
+//! written from is a copy of the rings, as many bytes as they are, and lives as long as the writing: one is written at a
+//! time, whoever asks meanwhile is refused. A client that goes away, or takes too long, ends the writing.
 
 use crate::limits::{ADMIN_CHUNK_BYTES, ADMIN_CHUNKS_MAX};
 use crate::server::Flight;
@@ -13,9 +14,11 @@ use http_body_util::channel::{Channel, Sender};
 use hyper::body::Bytes;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
-/// Begins to write it in one form or another; the rest happens as the body is read.
-pub(super) fn body<W>(flight: &Flight, write: W) -> Channel<Bytes>
+/// Begins to write it in one form or another; the rest happens as the body is read. `permit` is given back before its
+/// end is told.
+pub(super) fn body<W>(flight: &Flight, permit: OwnedSemaphorePermit, write: W) -> Channel<Bytes>
 where
     W: FnOnce(&Flight, &mut BufWriter<Pipe>) -> io::Result<()> + Send + 'static,
 {
@@ -28,10 +31,18 @@ where
             tracing::debug!(%error, "the flight recorder was not read to its end");
             // What has not been sent is for nobody.
             drop(out.into_parts());
+            return;
         }
+        drop(permit);
     };
     // It tells its end by that of the body.
     drop(tokio::task::spawn_blocking(writing));
+    body
+}
+
+/// A body of which nothing is told, not even how long it would have been.
+pub(super) fn none() -> Channel<Bytes> {
+    let (_, body) = Channel::new(1);
     body
 }
 
@@ -60,12 +71,19 @@ mod tests {
     use http_body_util::BodyExt;
     use perf::event::{What, ring};
     use perf::recording::Header;
+    use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::time::Duration;
     use tokio::runtime::{Builder, Runtime};
+    use tokio::sync::Semaphore;
 
     fn runtime() -> Runtime {
         Builder::new_current_thread().build().expect("a runtime")
+    }
+
+    fn permit() -> OwnedSemaphorePermit {
+        let writers = Arc::new(Semaphore::new(1));
+        writers.try_acquire_owned().expect("it is free")
     }
 
     /// Two full rings.
@@ -89,7 +107,7 @@ mod tests {
         flight.write_recording(&mut expected).expect("it takes all");
         assert!(expected.len() > ADMIN_CHUNKS_MAX * ADMIN_CHUNK_BYTES);
         let found = runtime().block_on(async {
-            let body = body(&flight, |flight, out| flight.write_recording(out));
+            let body = body(&flight, permit(), |flight, out| flight.write_recording(out));
             body.collect().await.expect("it is read").to_bytes()
         });
         assert!(found == expected, "{} bytes", found.len());
@@ -106,7 +124,7 @@ mod tests {
         };
         let runtime = runtime();
         let first = runtime.block_on(async {
-            let mut body = body(&flight(), endless);
+            let mut body = body(&flight(), permit(), endless);
             body.frame().await
         });
         assert!(first.is_some_and(|first| first.is_ok()));

@@ -5,13 +5,14 @@
 //!                                                                               one request, one page, the end
 //! ```
 //!
-//! The thread is never pinned and shares nothing with those that serve but what it reads ([`crate::server::Observed`]),
-//! so that it answers while all workers are busy, and costs them nothing. The socket is a loopback port or one in the
-//! file system, never a tenant's. HTTP is hyper's here: it is off the data path, and its clients are few.
+//! The thread is never pinned and shares nothing with those that serve but what it reads ([`crate::server::Observed`]) and
+//! the machine, so that it answers while all workers are busy. What it needs of the processor it takes from them where
+//! they have all cores: little to say that the server lives, more for pages that take long to make. Those are made by
+//! threads of their own, which are as nice to others as the kernel lets them be. The socket is a loopback port or one in
+//! the file system, never a tenant's. HTTP is hyper's here: it is off the data path, and its clients are few.
 //!
 //! A connection has one request and a limited time, so that none can be held for long. Pages are a table
-//! ([`pages::PAGES`]); what takes long to write is written by a second thread ([`flight`]). Nothing can be changed
-//! through it.
+//! ([`pages::PAGES`]). Nothing can be changed through it.
 
 mod accept;
 mod flight;
@@ -24,12 +25,13 @@ use crate::cli::settings::{AdminAddress, Settings};
 use crate::config::{Problem, Problems, Spec};
 use crate::limits::{
     ADMIN_ACCEPT_AGAIN, ADMIN_CONNECTION_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MAX,
-    ADMIN_HEAD_MAX_BYTES, ADMIN_WRITERS_MAX,
+    ADMIN_HEAD_MAX_BYTES, ADMIN_NICE, ADMIN_THREADS_MAX, ADMIN_WRITERS_MAX,
 };
 use crate::server::Observed;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pages::Around;
 use socket::{Bound, Listening};
 use std::convert::Infallible;
 use std::io;
@@ -69,17 +71,24 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("luge-admin-write")
-            .max_blocking_threads(ADMIN_WRITERS_MAX)
+            .max_blocking_threads(ADMIN_THREADS_MAX)
+            .on_thread_start(be_nice)
             .build()?;
         let listening = {
             let _guard = runtime.enter();
             self.0.listen()?
         };
         let (stop, stopped) = oneshot::channel();
+        let around = Around {
+            observed,
+            writers: Arc::new(Semaphore::new(ADMIN_WRITERS_MAX)),
+        };
         let serve = move || {
             // Connections that are open, and those to come, end with the runtime.
-            runtime.spawn(accept_all(listening, observed));
+            runtime.spawn(accept_all(listening, around));
             drop(runtime.block_on(stopped));
+            // Who writes a long page may go on with it until the process ends: nobody reads it.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
             .name("luge-admin".into())
@@ -131,22 +140,30 @@ pub fn check(spec: &Spec, settings: &Settings) -> Result<(), Problems> {
     })
 }
 
-async fn accept_all(listening: Listening, observed: Observed) -> Infallible {
+/// Has the calling thread give way to those that serve.
+fn be_nice() {
+    // On Linux a thread's own, not the process's.
+    if let Err(error) = rustix::process::setpriority_process(None, ADMIN_NICE) {
+        tracing::warn!(%error, "the admin endpoint's threads do not give way to those that serve");
+    }
+}
+
+async fn accept_all(listening: Listening, around: Around) -> Infallible {
     let room = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     loop {
         let permit = room.clone().acquire_owned().await;
         let permit = permit.expect("nobody closes the semaphore");
-        let observed = observed.clone();
+        let around = around.clone();
         let accepted = match &listening {
             Listening::Tcp(socket) => socket.accept().await.map(|(stream, _)| {
                 tokio::spawn(async move {
-                    converse(stream, observed).await;
+                    converse(stream, around).await;
                     drop(permit);
                 })
             }),
             Listening::Unix(socket, _) => socket.accept().await.map(|(stream, _)| {
                 tokio::spawn(async move {
-                    converse(stream, observed).await;
+                    converse(stream, around).await;
                     drop(permit);
                 })
             }),
@@ -159,13 +176,13 @@ async fn accept_all(listening: Listening, observed: Observed) -> Infallible {
 }
 
 /// One request and its answer.
-async fn converse<S>(stream: S, observed: Observed)
+async fn converse<S>(stream: S, around: Around)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| {
-        let observed = observed.clone();
-        async move { Ok::<_, Infallible>(pages::answer(&observed, &request).await) }
+        let around = around.clone();
+        async move { Ok::<_, Infallible>(pages::answer(&around, &request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -4,15 +4,18 @@
 
 use super::{accept, flight};
 use crate::limits::{LIVENESS_LOOK_EVERY, LIVENESS_PATIENCE};
-use crate::server::Observed;
 use crate::server::metrics::{self, Encoding};
+use crate::server::{Flight, Observed};
 use http_body_util::channel::Channel;
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use std::io::{self, BufWriter};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Where something is told, and what.
@@ -22,8 +25,24 @@ pub(super) struct Page {
     pub read: Reader,
 }
 
-/// Reads a page, given what its request has beside the path.
-type Reader = for<'a> fn(&'a Observed, &'a HeaderMap) -> Reading<'a>;
+/// What pages are made from.
+#[derive(Clone)]
+pub(super) struct Around {
+    pub observed: Observed,
+    /// Who writes the flight recorder has a permit.
+    pub writers: Arc<Semaphore>,
+}
+
+/// What a request has beside the path.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    fields: &'a HeaderMap,
+    /// Of the answer only the head is wanted.
+    is_head: bool,
+}
+
+/// Reads a page.
+type Reader = for<'a> fn(&'a Around, Asked<'a>) -> Reading<'a>;
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
@@ -32,41 +51,41 @@ pub(super) const PAGES: &[Page] = &[
     Page {
         path: "/livez",
         what: "200 while the listener turns, else 503 with the reason",
-        read: |observed, _| Box::pin(live(observed)),
+        read: |around, _| Box::pin(live(&around.observed)),
     },
     Page {
         path: "/readyz",
         what: "200 while requests are taken, 503 once the server drains",
-        read: |observed, _| Box::pin(async { ready(observed) }),
+        read: |around, _| Box::pin(async { ready(&around.observed) }),
     },
     Page {
         path: "/metrics",
         what: "metrics as OpenMetrics, or as Prometheus' text if that is preferred",
-        read: |observed, headers| Box::pin(async { metrics(observed, headers) }),
+        read: |around, asked| Box::pin(metrics(&around.observed, asked.fields)),
     },
     Page {
         path: "/metrics/sledge",
         what: "metrics by SLEdge's names, as Prometheus' text",
-        read: |observed, _| {
-            let text = || metrics::sledge_text(observed.metrics());
-            Box::pin(async move { Reply::of(Encoding::Prometheus.content_type(), text()) })
+        read: |around, _| {
+            let observed = around.observed.clone();
+            let text = move || metrics::sledge_text(observed.metrics());
+            Box::pin(async { Reply::made(Encoding::Prometheus.content_type(), text).await })
         },
     },
     Page {
         path: "/flight/trace",
         what: "what the threads noted last, for Chrome's or Perfetto's viewer",
-        read: |observed, _| {
-            let body = || flight::body(observed.flight(), |flight, out| flight.write_trace(out));
-            Box::pin(async move { Reply::writing("application/json", body()) })
+        read: |around, asked| {
+            let write = |flight: &Flight, out: &mut _| flight.write_trace(out);
+            Box::pin(async move { flight(around, asked, "application/json", write) })
         },
     },
     Page {
         path: "/flight/recording",
         what: "the same, for luge sim --replay",
-        read: |observed, _| {
-            let body =
-                || flight::body(observed.flight(), |flight, out| flight.write_recording(out));
-            Box::pin(async move { Reply::writing("application/octet-stream", body()) })
+        read: |around, asked| {
+            let write = |flight: &Flight, out: &mut _| flight.write_recording(out);
+            Box::pin(async move { flight(around, asked, "application/octet-stream", write) })
         },
     },
 ];
@@ -92,6 +111,18 @@ impl Reply {
         }
     }
 
+    /// Text that takes long to make, by another thread: those who want to know whether the server lives do not wait.
+    async fn made(
+        content_type: &'static str,
+        text: impl FnOnce() -> String + Send + 'static,
+    ) -> Reply {
+        let made = tokio::task::spawn_blocking(text).await;
+        made.map_or_else(
+            |error| Reply::says(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            |text| Reply::of(content_type, text),
+        )
+    }
+
     fn writing(content_type: &'static str, body: Channel<Bytes>) -> Reply {
         Reply {
             status: StatusCode::OK,
@@ -110,13 +141,17 @@ impl Reply {
 }
 
 /// Answers a request.
-pub(super) async fn answer<B>(observed: &Observed, request: &Request<B>) -> Response<Body> {
+pub(super) async fn answer<B>(around: &Around, request: &Request<B>) -> Response<Body> {
     let path = request.uri().path();
     let page = PAGES.iter().find(|page| page.path == path);
     let reply = match (page, request.method()) {
         (None, _) => Reply::says(StatusCode::NOT_FOUND, list()),
         (Some(page), &Method::GET | &Method::HEAD) => {
-            (page.read)(observed, request.headers()).await
+            let asked = Asked {
+                fields: request.headers(),
+                is_head: request.method() == Method::HEAD,
+            };
+            (page.read)(around, asked).await
         }
         (Some(_), _) => Reply::says(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD"),
     };
@@ -142,12 +177,29 @@ fn list() -> String {
     )
 }
 
-fn metrics(observed: &Observed, headers: &HeaderMap) -> Reply {
-    let accepts = headers.get_all(ACCEPT).iter();
+async fn metrics(observed: &Observed, fields: &HeaderMap) -> Reply {
+    let accepts = fields.get_all(ACCEPT).iter();
     let accepts: Vec<_> = accepts.filter_map(|accept| accept.to_str().ok()).collect();
     let encoding = accept::preferred(&accepts.join(","));
-    let text = metrics::text(observed.metrics(), encoding);
-    Reply::of(encoding.content_type(), text)
+    let observed = observed.clone();
+    let text = move || metrics::text(observed.metrics(), encoding);
+    Reply::made(encoding.content_type(), text).await
+}
+
+/// What the flight recorder holds, unless somebody is being given that.
+fn flight<W>(around: &Around, asked: Asked<'_>, content_type: &'static str, write: W) -> Reply
+where
+    W: FnOnce(&Flight, &mut BufWriter<flight::Pipe>) -> io::Result<()> + Send + 'static,
+{
+    if asked.is_head {
+        return Reply::writing(content_type, flight::none());
+    }
+    let Ok(permit) = around.writers.clone().try_acquire_owned() else {
+        let words = "the flight recorder is being written for another: try again";
+        return Reply::says(StatusCode::SERVICE_UNAVAILABLE, words);
+    };
+    let body = flight::body(around.observed.flight(), permit, write);
+    Reply::writing(content_type, body)
 }
 
 fn ready(observed: &Observed) -> Reply {

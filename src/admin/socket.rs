@@ -4,6 +4,7 @@
 //! nobody, and the file is replaced; somebody, and it is an error. What is no socket is never touched.
 
 use crate::cli::settings::AdminAddress;
+use crate::limits::ADMIN_BACKLOG;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::fs::{File, Permissions};
@@ -13,9 +14,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener};
-
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 64;
 
 /// Why there is no admin endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +77,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(ADMIN_BACKLOG)?;
     let got = socket.local_addr()?.as_socket();
     Ok(Bound {
         address: AdminAddress::Tcp(got.unwrap_or(address)),
@@ -97,7 +95,7 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
         bound => bound,
     };
     let (socket, file) = bound?;
-    socket.listen(BACKLOG)?;
+    socket.listen(ADMIN_BACKLOG)?;
     Ok(Bound {
         address: AdminAddress::Unix(path.to_owned()),
         socket,

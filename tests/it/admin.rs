@@ -182,15 +182,36 @@ fn the_program_has_it_at_a_socket() {
     let metrics = String::from_utf8(ask(connect(), "/metrics").1).expect("text");
     assert!(metrics.contains("luge_build_info"), "{metrics}");
     let mut client = serving.client();
-    (0..500).for_each(|_| assert_eq!(client.get("/fib?1").status, 200));
+    (0..1_000).for_each(|_| assert_eq!(client.get("/fib?1").status, 200));
     let trace = ask(connect(), "/flight/trace").1;
-    // One who does not read it, although it is more than a socket holds.
-    assert!(trace.len() > 400_000, "{}", trace.len());
+    // One who does not read it, although it is more than a socket holds: others are not given it meanwhile, and all else.
+    assert!(trace.len() > 800_000, "{}", trace.len());
     let mut unread = connect();
     let sent = unread.write_all(b"GET /flight/trace HTTP/1.0\r\n\r\n");
     sent.expect("it takes bytes");
     unread.read_exact(&mut [0; 100]).expect("it begins");
+    let (head, words) = ask(connect(), "/flight/recording");
+    assert!(head.starts_with("HTTP/1.0 503 "), "{head}");
+    assert!(words.starts_with(b"the flight recorder is being written for another"));
     assert_eq!(ask(connect(), "/livez").1, b"live\n");
+    assert!(ask(connect(), "/metrics").0.starts_with("HTTP/1.0 200 "));
+    // Who wants the head alone has nothing written.
+    let mut head = connect();
+    let sent = head.write_all(b"HEAD /flight/trace HTTP/1.0\r\n\r\n");
+    sent.expect("it takes bytes");
+    let mut said = String::new();
+    head.read_to_string(&mut said).expect("a head");
+    assert!(
+        said.starts_with("HTTP/1.0 200 ") && said.ends_with("\r\n\r\n"),
+        "{said}"
+    );
+    // The next is given it when that one has gone.
+    drop(unread);
+    wait_until("the flight recorder is free", || {
+        ask(connect(), "/flight/trace")
+            .0
+            .starts_with("HTTP/1.0 200 ")
+    });
     // One who never ends his request, and one who has not begun.
     let mut open = connect();
     open.write_all(b"GET /livez HTTP/1.1\r\n")
@@ -200,7 +221,7 @@ fn the_program_has_it_at_a_socket() {
     let err = serving.stop();
     assert_eq!(logged(&err, "admin")[0]["address"], admin.as_str());
     assert!(!socket.exists(), "the file goes with the server");
-    drop((unread, open, idle));
+    drop((open, idle));
 }
 
 #[test]
