@@ -395,9 +395,12 @@ impl<C: Clock> Service for Dispatcher<C> {
         let mut backlog = self.backlog.iter();
         let at = backlog.position(|exchange| exchange.connection == connection);
         let exchange = at.and_then(|at| self.backlog.remove(at));
-        let exchange = exchange.expect("it waits for a worker");
+        let mut exchange = exchange.expect("it waits for a worker");
         self.metrics.listener.backlog.add(-1);
-        self.note(exchange.request_id, What::Dropped(event::Drop::Abandoned));
+        let now = self.clock.now_ns();
+        exchange.timeline.finished_ns = now;
+        let what = What::Dropped(event::Drop::Abandoned);
+        self.events.note(now, exchange.request_id, what);
         self.given_up.push_back(exchange);
     }
 

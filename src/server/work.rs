@@ -168,8 +168,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
 
     fn admit(&mut self, now: Nanos, mut exchange: Box<Exchange>) {
         if exchange.is_abandoned() {
-            let what = What::Dropped(event::Drop::Abandoned);
-            self.events.note(now, exchange.request_id, what);
+            self.abandoned(now, &mut exchange);
             self.settings.metrics.over(&exchange);
             return self.inbox.outbox.push(exchange);
         }
@@ -203,20 +202,26 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             .iter()
             .flatten()
             .find(|asked| asked.connection == connection);
-        let Some(Asked { key, .. }) = found.copied() else {
+        let Some(Asked { key, since_ns, .. }) = found.copied() else {
             return;
         };
         let was_blocked = self.worker.is_blocked(key.id);
-        if let Some(ended) = self.worker.cancel(now, key) {
+        if let Some(mut ended) = self.worker.cancel(now, key) {
+            let timeline = &mut ended.job.timeline;
             if was_blocked {
+                timeline.blocked_ns += now - since_ns;
                 self.settings.metrics.blocked.add(-1);
+            } else if timeline.started_ns > 0 {
+                timeline.preempted_ns += now - since_ns;
             }
-            self.abandoned(now, &ended.job);
+            self.abandoned(now, &mut ended.job);
             self.end(ended);
         }
     }
 
-    fn abandoned(&mut self, now: Nanos, exchange: &Exchange) {
+    /// Nobody waits for it any more, and it is over.
+    fn abandoned(&mut self, now: Nanos, exchange: &mut Exchange) {
+        exchange.timeline.finished_ns = now;
         let what = What::Dropped(event::Drop::Abandoned);
         self.events.note(now, exchange.request_id, what);
     }
@@ -249,7 +254,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         }
         if let Some(mut ended) = self.worker.ended(ended_ns, end) {
             if !finished {
-                self.abandoned(ended_ns, &ended.job);
+                self.abandoned(ended_ns, &mut ended.job);
             }
             // A sandbox that finished is gone; one that was cancelled in its slice is still there.
             ended.started &= !finished;

@@ -133,12 +133,16 @@ fn what_was_asked_is_counted() {
 
 #[test]
 fn what_is_under_way_is_seen() {
+    let late = json!({"relative-deadline-us": 1});
     let server = Setup {
         scheduler: "rr",
         sandboxes_max: 3,
         ..Setup::default()
     }
-    .serve(&[route("/puppet", "puppet.wat"), route("/sleep", "sleep.wat")]);
+    .serve(&[
+        route_with("/puppet", "puppet.wat", late.clone()),
+        route_with("/sleep", "sleep.wat", late),
+    ]);
     let admin = server.admin();
     let mut clients: Vec<_> = (0..6).map(|_| server.client()).collect();
     let hour = 3_600_000_000_000_u64.to_le_bytes();
@@ -176,6 +180,10 @@ fn what_is_under_way_is_seen() {
         &[
             ("luge_requests_total", &gone, 6),
             ("luge_requests_abandoned_total", &[], 6),
+            // Those too that never began.
+            ("luge_deadline_misses_total", &[], 6),
+            ("luge_sandbox_resets_total", &[], 3),
+            ("luge_request_blocked_seconds_count", &[], 1),
             ("luge_sandboxes", &[], 0),
             ("luge_requests_in_flight", &[], 0),
             ("luge_queue_depth", &[], 0),

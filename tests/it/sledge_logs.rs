@@ -13,6 +13,8 @@ const SESSIONS: &str = "tenant,route,state,header_len,resp_body_len,receive_dura
 /// How long one of them sleeps.
 const NAP_NS: u64 = 3_000_000;
 
+const HOUR_NS: u64 = 3_600_000_000_000;
+
 type Row = BTreeMap<String, String>;
 
 /// The rows of a file with these columns. None of its values has a comma.
@@ -53,11 +55,15 @@ fn they_have_a_row_for_each_request() {
     assert_eq!(client.post("/puppet", b"dd").status, 500);
     assert_eq!(client.post("/sleep", &NAP_NS.to_le_bytes()).status, 200);
     assert_eq!(client.get("/none?a=b").status, 404);
+    // One waits when its client goes away, one computes.
+    let mut waits = serving.client();
+    waits.send(post("/sleep", &HOUR_NS.to_le_bytes()));
+    assert_eq!(serving.client().get("/fib?1").status, 200);
     let mut gone = serving.client();
     gone.send(post("/puppet", b"l"));
     // One that comes later has its turn after it has begun.
     assert_eq!(serving.client().get("/fib?1").status, 200);
-    drop((client, gone));
+    drop((client, gone, waits));
     serving.stop();
     let read = |path: &Path| std::fs::read_to_string(path).expect("it is there");
     check_sandboxes(&rows(&read(&sandboxes), SANDBOXES));
@@ -66,8 +72,8 @@ fn they_have_a_row_for_each_request() {
     let serving = serve();
     assert_eq!(serving.client().get("/fib?10").status, 200);
     serving.stop();
-    assert_eq!(rows(&read(&sandboxes), SANDBOXES).len(), 6);
-    assert_eq!(rows(&read(&sessions), SESSIONS).len(), 7);
+    assert_eq!(rows(&read(&sandboxes), SANDBOXES).len(), 8);
+    assert_eq!(rows(&read(&sessions), SESSIONS).len(), 9);
 }
 
 fn check_sandboxes(found: &[Row]) {
@@ -77,9 +83,11 @@ fn check_sandboxes(found: &[Row]) {
     let expected = [
         ("/fib", "Complete"),
         ("/fib", "Complete"),
+        ("/fib", "Complete"),
         ("/puppet", "Error"),
         ("/puppet", "Error"),
         ("/sleep", "Complete"),
+        ("/sleep", "Error"),
     ];
     assert_eq!(told, expected);
     for row in found {
@@ -95,6 +103,10 @@ fn check_sandboxes(found: &[Row]) {
         let sum: u64 = parts.iter().map(|part| number(row, part)).sum();
         assert_eq!(number(row, "actual"), sum, "{row:?}");
         assert!(number(row, "running_user") + number(row, "running_sys") > 0);
+        assert!(
+            row["route"] != "/sleep" || number(row, "asleep") > 0,
+            "{row:?}"
+        );
     }
     assert_eq!(number(&found[1], "payload_size"), 2);
     assert!(number(&found[2], "asleep") >= NAP_NS);
@@ -102,7 +114,7 @@ fn check_sandboxes(found: &[Row]) {
 
 fn check_sessions(found: &[Row]) {
     let urls: Vec<_> = found.iter().map(|row| &*row["route"]).collect();
-    assert_eq!(urls.len(), 6, "{urls:?}");
+    assert_eq!(urls.len(), 8, "{urls:?}");
     assert!(urls.contains(&"/none?a=b"));
     let answered = &found[0];
     let (url, state) = (&*answered["route"], number(answered, "state"));

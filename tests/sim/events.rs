@@ -131,7 +131,15 @@ fn tell(stories: &mut BTreeMap<u64, Story>, event: &Event) {
             story.spent.blocked_ns += passed_ns;
             Chapter::Ready
         }
-        (Chapter::Taken | Chapter::Ready | Chapter::Blocked, What::Dropped(_)) => Chapter::Over,
+        (Chapter::Taken, What::Dropped(_)) => Chapter::Over,
+        (Chapter::Ready, What::Dropped(_)) => {
+            story.spent.preempted_ns += passed_ns;
+            Chapter::Over
+        }
+        (Chapter::Blocked, What::Dropped(_)) => {
+            story.spent.blocked_ns += passed_ns;
+            Chapter::Over
+        }
         (Chapter::Over, What::Answered { .. }) => Chapter::Answered,
         (Chapter::Answered, What::Sent | What::Cut) | (Chapter::Over, What::Cut) => {
             Chapter::Departed

@@ -305,6 +305,18 @@ impl Ledger {
                 self.outstanding[usize::from(exchange.worker)] -= 1;
             }
         }
+        let at = exchange.timeline;
+        if at.started_ns > 0 {
+            let spent_ns = at.ran_ns + at.preempted_ns + at.blocked_ns;
+            assert_eq!(spent_ns, at.finished_ns - at.started_ns, "{id}: {at:?}");
+            assert!(at.preemptions + at.blocks <= at.slices, "{id}: {at:?}");
+            entry.spent = Some(Spent {
+                ran_ns: at.ran_ns,
+                preempted_ns: at.preempted_ns,
+                blocked_ns: at.blocked_ns,
+                slices: at.slices,
+            });
+        }
         if entry.abandoned {
             return;
         }
@@ -315,7 +327,6 @@ impl Ledger {
             status != 200 || exchange.answer == answer,
             "{id} has another's answer"
         );
-        let at = exchange.timeline;
         assert!(
             at.arrived_ns <= at.started_ns && at.started_ns <= at.finished_ns,
             "{id}: {at:?}"
@@ -331,15 +342,6 @@ impl Ledger {
             at.finished_ns,
         ];
         assert!(points[0] > 0 && points.is_sorted(), "{id}: {at:?}");
-        let spent_ns = at.ran_ns + at.preempted_ns + at.blocked_ns;
-        assert_eq!(spent_ns, at.finished_ns - at.started_ns, "{id}: {at:?}");
-        assert!(at.preemptions + at.blocks <= at.slices, "{id}: {at:?}");
-        self.entries[id].spent = Some(Spent {
-            ran_ns: at.ran_ns,
-            preempted_ns: at.preempted_ns,
-            blocked_ns: at.blocked_ns,
-            slices: at.slices,
-        });
     }
 
     /// Who has this number in logs.

@@ -119,7 +119,7 @@ fn requests(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     let routes = || metrics.listener.routes();
     out.counters(
         "luge_deadline_misses",
-        "Requests whose function had not ended by its deadline",
+        "Requests that were not over by their deadline, also those whose client had gone by then",
         routes().map(|(at, counted)| (metrics.route(at), counted.deadline_misses.value())),
     )?;
     out.counters(

@@ -220,11 +220,14 @@ impl ListenerMetrics {
         };
         let (counted, timeline) = (self.routes.of(at), record.timeline);
         counted.codes.count(record.status.0);
+        // Of those that were taken: no other is ever over.
+        if timeline.finished_ns > 0
+            && timeline.finished_ns >= route.deadline_ns(timeline.arrived_ns)
+        {
+            counted.deadline_misses.increment();
+        }
         if record.worker.is_none() {
             return;
-        }
-        if timeline.finished_ns >= route.deadline_ns(timeline.arrived_ns) {
-            counted.deadline_misses.increment();
         }
         let Some(duration_ns) = timeline.latency_ns() else {
             return;
