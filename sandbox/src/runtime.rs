@@ -143,6 +143,7 @@ pub struct Runtime {
     shared: Arc<Shared>,
     sleepers: Arc<Sleepers>,
     reactor: Handle,
+    resets: u64,
 }
 
 /// What a slot holds.
@@ -152,6 +153,8 @@ struct Sandbox {
     taken: bool,
     /// Its last life is over, but what it used has not been given back.
     is_used: bool,
+    /// It had an instance, of which the reset has not been counted.
+    had_instance: bool,
     waker: Waker,
     slot: Arc<Slot>,
     needs_reactor: bool,
@@ -260,6 +263,7 @@ impl Runtime {
             shared,
             sleepers,
             reactor,
+            resets: 0,
         })
     }
 
@@ -314,7 +318,7 @@ impl Runtime {
         let function = &self.functions[usize::from(function)];
         let sandbox = &mut self.sandboxes[slot as usize];
         assert!(!sandbox.taken, "slot {slot} is taken");
-        sandbox.reset(&self.reactor);
+        self.resets += u64::from(sandbox.reset(&self.reactor));
         sandbox.slot.reset_time();
         let state = State::new(call, function.profile.clone(), sandbox.slot.clone());
         sandbox.needs_reactor = function.needs_reactor;
@@ -339,6 +343,7 @@ impl Runtime {
         match sandbox.desk.ended.take() {
             Some(outcome) => {
                 sandbox.is_used = true;
+                sandbox.had_instance = !matches!(outcome.exit, Exit::StartFailed(_));
                 sandbox.leave();
                 Step::Finished(outcome)
             }
@@ -371,7 +376,13 @@ impl Runtime {
     ///
     /// If there is no such slot.
     pub fn reset(&mut self, slot: u32) {
-        self.sandboxes[slot as usize].reset(&self.reactor);
+        self.resets += u64::from(self.sandboxes[slot as usize].reset(&self.reactor));
+    }
+
+    /// Instances whose memory was made as new since the start, for those to come. A sandbox that could not be started
+    /// had none.
+    pub fn resets(&self) -> u64 {
+        self.resets
     }
 
     /// Ends a sandbox that is not running, wherever it was suspended: its client went away, or
@@ -385,7 +396,7 @@ impl Runtime {
         assert!(sandbox.taken, "slot {slot} is free");
         let _entered = sandbox.needs_reactor.then(|| self.reactor.enter());
         sandbox.release();
-        sandbox.reset(&self.reactor);
+        self.resets += u64::from(sandbox.reset(&self.reactor));
         sandbox
             .slot
             .take_home()
@@ -401,18 +412,21 @@ impl Sandbox {
             desk,
             taken: false,
             is_used: false,
+            had_instance: false,
             waker: Waker::noop().clone(),
             slot: Arc::new(Slot::new(shared.clone())),
             needs_reactor: false,
         }
     }
 
-    fn reset(&mut self, reactor: &Handle) {
+    /// Whether there was an instance to reset.
+    fn reset(&mut self, reactor: &Handle) -> bool {
         if std::mem::take(&mut self.is_used) {
             let _entered = self.needs_reactor.then(|| reactor.enter());
             let mut context = Context::from_waker(Waker::noop());
             assert!(self.lives.as_mut().poll(&mut context).is_pending());
         }
+        std::mem::take(&mut self.had_instance)
     }
 
     /// Ends what runs, if anything does.
@@ -428,9 +442,10 @@ impl Sandbox {
             let outcome = outcome.expect("a killed guest traps at once");
             self.slot.leave_home(outcome.call);
             self.is_used = true;
+            self.had_instance = true;
         } else {
             // Unless it has not begun, it is dropped with the future that leads it.
-            drop(self.desk.next.take());
+            self.had_instance = self.desk.next.take().is_none();
             self.lives = Box::pin(lives(self.desk.clone()));
         }
         self.leave();

@@ -73,6 +73,8 @@ pub trait Guest {
     fn host_ns(&self, slot: u32, slice_ns: Nanos) -> Nanos;
     /// Gives back what a sandbox that has finished used. See [`Runtime::reset`].
     fn reset(&mut self, slot: u32);
+    /// Instances of which that was done so far. See [`Runtime::resets`].
+    fn resets(&self) -> u64;
     /// Ends a sandbox that does not run. See [`Runtime::discard`].
     fn discard(&mut self, slot: u32) -> Call;
 }
@@ -173,6 +175,10 @@ impl Guest for Sandboxes {
 
     fn reset(&mut self, slot: u32) {
         self.runtime.reset(slot);
+    }
+
+    fn resets(&self) -> u64 {
+        self.runtime.resets()
     }
 
     fn discard(&mut self, slot: u32) -> Call {

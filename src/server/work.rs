@@ -436,13 +436,11 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             give_up(&mut exchange, call, &route.name);
         }
         let metrics = &self.settings.metrics;
-        if exchange.timeline.started_ns > 0 {
-            metrics.resets.increment();
-        }
-        metrics.over(&exchange);
+        let spent = metrics.over(&exchange);
         self.inbox.outbox.push(exchange);
         // Not while its client waits.
         self.guest.reset(ended.key.id.0);
+        metrics.resets.set(self.guest.resets());
     }
 
     /// Nothing to run: look a little longer, then sleep.

@@ -31,12 +31,17 @@ pub fn get(address: SocketAddr, path: &str, accept: &str) -> crate::client::Resp
     client.response()
 }
 
-/// Scrapes until so many requests are over.
+/// Scrapes until so many requests are over, which are all that there are: what they took is counted after they are
+/// answered, and so are their resets.
 pub fn scraped(address: SocketAddr, requests: u64) -> Scrape {
     let mut scrape = Scrape::new(address);
     wait_until("all requests are over", || {
         scrape = Scrape::new(address);
-        scrape.sum("luge_requests_total", &[]) >= requests as f64
+        let sum = |name: &str| scrape.sum(name, &[]);
+        let started = sum("luge_sandbox_starts_total");
+        sum("luge_requests_total") >= requests as f64
+            && sum("luge_request_run_seconds_count") == started
+            && sum("luge_sandbox_resets_total") + sum("luge_sandbox_failures_total") == started
     });
     scrape
 }

@@ -4,7 +4,7 @@
 //! That is how everything that can happen between two instructions of the worker's loop does happen here.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -134,6 +134,11 @@ pub struct SimGuest {
     used: u32,
     /// Those given up before this slice began: none of them may run.
     abandoned: Vec<usize>,
+    /// When the last slice that was stopped was to be.
+    due_ns: Cell<u64>,
+    /// By slot: it had an instance that was not reset.
+    instances: BTreeSet<u32>,
+    resets: u64,
 }
 
 impl SimGuest {
@@ -155,6 +160,9 @@ impl SimGuest {
             slots,
             used,
             abandoned,
+            due_ns: Cell::new(0),
+            instances: BTreeSet::new(),
+            resets: 0,
         }
     }
 
@@ -193,13 +201,16 @@ impl SimGuest {
             let state = self.timer.state();
             let (end_ns, _) = state.slice.expect("a slice runs");
             let now_ns = self.shared.now_ns();
-            let has_had_its_turn = state.limit_ns.is_some_and(|limit_ns| now_ns >= limit_ns);
-            if has_had_its_turn || (state.armed && now_ns >= end_ns) {
+            let dues_ns = [state.limit_ns, state.armed.then_some(end_ns)];
+            let due_ns = dues_ns.into_iter().flatten().min();
+            if let Some(due_ns) = due_ns.filter(|due_ns| now_ns >= *due_ns) {
                 drop(state);
+                self.due_ns.set(due_ns);
                 self.shared.saw("preempted");
                 return Some(Step::Preempted);
             }
         }
+        self.due_ns.set(self.shared.now_ns());
         Some(Step::Preempted)
     }
 
@@ -261,6 +272,7 @@ impl SimGuest {
             End::Never => unreachable!("it never ends"),
         };
         self.shared.saw(seen);
+        self.ledger.borrow_mut().ends(&exit);
         self.ledger.borrow_mut().lives(id, Life::Ended);
         self.alive.set(self.alive.get() - 1);
         Outcome { call, exit }
@@ -380,7 +392,12 @@ impl Guest for SimGuest {
         self.ledger.borrow_mut().lives(guest.id, Life::Running);
         let came_before = self.take_turn(&mut guest);
         let step = match self.run(&mut guest) {
-            None => return self.finish(guest),
+            None => {
+                if !matches!(guest.plan.end, End::DoesNotStart) {
+                    self.instances.insert(slot);
+                }
+                return self.finish(guest);
+            }
             Some(step) => step,
         };
         guest.after = self.came_since(came_before);
@@ -396,7 +413,7 @@ impl Guest for SimGuest {
     }
 
     fn due_ns(&self) -> u64 {
-        self.shared.now_ns()
+        self.due_ns.get()
     }
 
     fn host_ns(&self, _slot: u32, _slice_ns: u64) -> u64 {
@@ -405,6 +422,11 @@ impl Guest for SimGuest {
 
     fn reset(&mut self, slot: u32) {
         assert!(!self.slots.contains_key(&slot), "it has not finished");
+        self.resets += u64::from(self.instances.remove(&slot));
+    }
+
+    fn resets(&self) -> u64 {
+        self.resets
     }
 
     fn discard(&mut self, slot: u32) -> Call {
@@ -415,6 +437,7 @@ impl Guest for SimGuest {
             guest.id
         );
         self.shared.saw("discarded");
+        self.instances.insert(slot);
         self.ledger.borrow_mut().lives(guest.id, Life::Ended);
         self.alarms.borrow_mut().stale.push(guest.waker);
         self.alive.set(self.alive.get() - 1);

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use listener::{Answered, ConnectionKey, Counters, Exchange, Refusal, Service, Target};
 use listener_http::Head;
 use luge::server::Dispatcher;
+use sandbox::Exit;
 
 use crate::plan::{End, Plans, RequestPlan, Verdict, answer};
 use crate::shared::{Shared, VirtualClock};
@@ -96,6 +97,17 @@ pub struct Ledger {
     rejected: u64,
     /// By the number that a request has in logs.
     numbers: BTreeMap<u64, usize>,
+    /// How functions ended other than well.
+    pub ends: Ends,
+}
+
+/// See [`Ledger::ends`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    pub traps: u64,
+    pub exits: u64,
+    pub wrote_too_much: u64,
+    pub did_not_start: u64,
 }
 
 impl Ledger {
@@ -109,9 +121,21 @@ impl Ledger {
             under_way: BTreeMap::new(),
             rejected: 0,
             numbers: BTreeMap::new(),
+            ends: Ends::default(),
             shared,
             plans,
         }
+    }
+
+    /// A function ends so.
+    pub fn ends(&mut self, exit: &Exit) {
+        *match exit {
+            Exit::Trapped(_) => &mut self.ends.traps,
+            Exit::Code(_) => &mut self.ends.exits,
+            Exit::OutputLimit => &mut self.ends.wrote_too_much,
+            Exit::StartFailed(_) => &mut self.ends.did_not_start,
+            _ => return,
+        } += 1;
     }
 
     pub fn opened(&mut self, key: ConnectionKey, client: usize) {

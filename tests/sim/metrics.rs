@@ -9,6 +9,7 @@ use luge::server::metrics::{About, Encoding, Metrics, RouteNamed, TenantNamed, t
 use perf::event::What;
 
 use crate::events::Events;
+use crate::ledger::Ends;
 use crate::plan::{PORTS, ROUTES};
 
 pub fn metrics(workers: usize) -> Arc<Metrics> {
@@ -29,7 +30,12 @@ pub fn metrics(workers: usize) -> Arc<Metrics> {
 }
 
 /// At the end of a run.
-pub fn check_end(metrics: &Arc<Metrics>, events: &Events, counters: &Counters, refused: &Refused) {
+pub fn check_end(
+    metrics: &Arc<Metrics>,
+    (events, ends): (&Events, &Ends),
+    counters: &Counters,
+    refused: &Refused,
+) {
     let text = text(metrics, Encoding::Prometheus);
     // The series of this name with this part in its labels, added up.
     let sum = |name: &str, part: &str| -> f64 {
@@ -47,7 +53,10 @@ pub fn check_end(metrics: &Arc<Metrics>, events: &Events, counters: &Counters, r
     let preempted = count(|what| matches!(what, What::Preempted));
     let yielded = count(|what| matches!(what, What::Yielded));
     let blocked = count(|what| matches!(what, What::Blocked));
+    let finished = count(|what| matches!(what, What::Finished { .. }));
     let started = sum("luge_sandbox_starts_total", "");
+    let not_started = ends.did_not_start as f64;
+    let instances = started - not_started;
     let admitted = (counters.submitted - counters.refused) as f64;
     for (name, part, expected) in [
         ("luge_requests_total", "", over as f64),
@@ -59,12 +68,18 @@ pub fn check_end(metrics: &Arc<Metrics>, events: &Events, counters: &Counters, r
         ("luge_slices_total", "end=\"preempted\"", preempted),
         ("luge_slices_total", "end=\"yielded\"", yielded),
         ("luge_slices_total", "end=\"blocked\"", blocked),
+        ("luge_slices_total", "end=\"finished\"", finished),
         ("luge_preemptions_total", "", preempted),
         ("luge_preemption_latency_seconds_count", "", preempted),
         ("luge_request_queue_seconds_count", "", started),
         ("luge_request_run_seconds_count", "", started),
         ("luge_request_run_seconds_bucket", "+Inf", started),
-        ("luge_sandbox_resets_total", "", started),
+        ("luge_sandbox_resets_total", "", instances),
+        ("luge_sandbox_failures_total", "", not_started),
+        ("luge_traps_total", "", ends.traps as f64),
+        ("luge_exits_total", "", ends.exits as f64),
+        ("luge_kills_total", "", ends.wrote_too_much as f64),
+        ("luge_kills_total", "\"output\"", ends.wrote_too_much as f64),
         ("luge_requests_in_flight", "", 0.0),
         ("luge_queue_depth", "", 0.0),
         ("luge_backlog_depth", "", 0.0),

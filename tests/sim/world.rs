@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use listener::{Listener, Time};
 use luge::server::metrics::{Metrics, WorkerMetrics};
 use luge::server::{
-    Dispatcher, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings, WorkerThread,
-    link,
+    Dispatcher, Ends, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings,
+    WorkerThread, link,
 };
 use perf::event::{EventWriter, ring};
 use sched::{Reservation, Tenant};
@@ -82,7 +82,7 @@ impl World {
             let guest = SimGuest::new(around.clone(), alarms.clone(), own, alive.clone());
             let (noted, told) = ring(EVENTS_MAX);
             events.of_workers.push(told);
-            let seen = (metrics.worker(number), noted);
+            let seen = ((metrics.worker(number), metrics.ends()), noted);
             let (link, worker) = worker(guest, seen, timer.clone(), &sleep);
             links.push(link);
             workers.push(RefCell::new(worker));
@@ -258,7 +258,8 @@ impl World {
         let dispatcher = &listener.service().dispatcher;
         assert!(dispatcher.admission().is_idle(), "capacity is lost");
         let refused = dispatcher.refused();
-        metrics::check_end(&self.metrics, &self.events, &counters, &refused);
+        let ends = self.ledger.borrow().ends;
+        metrics::check_end(&self.metrics, (&self.events, &ends), &counters, &refused);
         let Refused {
             tenant,
             server,
@@ -297,7 +298,7 @@ fn rules(shared: &Shared, config: &Config) -> Rules {
 /// A worker of the server and the link to it.
 fn worker(
     guest: SimGuest,
-    (metrics, events): (Arc<WorkerMetrics>, EventWriter),
+    ((metrics, ends), events): ((Arc<WorkerMetrics>, Arc<Ends>), EventWriter),
     timer: Arc<Timer>,
     sleep: &Arc<ListenerSleep>,
 ) -> (WorkerLink, Worker) {
@@ -308,7 +309,7 @@ fn worker(
         params: config.params,
         notice_ns: config.params.quantum_ns,
         spin_ns: 0,
-        ends: Arc::default(),
+        ends,
         metrics,
         tells_starts: config.intake.admission.name == "delay",
         tenants: config.tenants.into(),

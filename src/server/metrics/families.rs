@@ -332,7 +332,8 @@ fn sandboxes(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     )?;
     out.counters(
         "luge_sandbox_resets",
-        "Sandboxes whose memory was made as new after their end",
+        "Instances whose memory was made as new for those to come, whether they ended or were given up; a sandbox that could \
+         not be started had none",
         each().map(|(at, it)| (worker(at), it.resets.value())),
     )?;
     let readings = (0_usize..).zip(metrics.readings());

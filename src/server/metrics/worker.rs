@@ -26,7 +26,7 @@ pub struct WorkerMetrics {
     pub(crate) dropped: Counter,
     /// Sandboxes that wait for something.
     pub(crate) blocked: Gauge,
-    /// Sandboxes whose memory was made as new.
+    /// Instances whose memory was made as new.
     pub(crate) resets: Counter,
     /// From when a slice was due to be stopped until it was.
     pub(crate) preemption_latency: LiveHistogram,
