@@ -3,14 +3,18 @@
 
 use super::super::routes::Route;
 use super::OfRoutes;
+use crate::limits::STATUSES_APART_MAX;
 use listener::{Answered, Counters};
 use perf::live::{Counter, Gauge, LiveHistogram};
 use sched::Nanos;
 use sched::admission::Admission;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-/// Statuses that are counted apart for a route: the server's own are fewer, and a function may make up others.
-const CODES_MAX: usize = 24;
+/// The statuses that the server has of its own, and that of whose client went away; none that a function makes up is in
+/// their way.
+const OWN: [u16; 18] = [
+    200, 400, 404, 405, 408, 411, 413, 414, 417, 429, 431, 499, 500, 501, 502, 503, 504, 505,
+];
 
 /// What became of a request at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +91,21 @@ pub(crate) struct OfRoute {
 }
 
 /// How often each status was.
-#[derive(Default)]
 pub(crate) struct Codes {
     /// 0: not used yet.
-    codes: [AtomicU16; CODES_MAX],
-    counts: [Counter; CODES_MAX],
+    codes: [AtomicU16; STATUSES_APART_MAX],
+    counts: [Counter; STATUSES_APART_MAX],
     others: Counter,
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self {
+            codes: std::array::from_fn(|at| AtomicU16::new(OWN.get(at).copied().unwrap_or(0))),
+            counts: std::array::from_fn(|_| Counter::default()),
+            others: Counter::default(),
+        }
+    }
 }
 
 impl Codes {
@@ -114,7 +127,8 @@ impl Codes {
         let known = codes.zip(&self.counts);
         let all = known.chain([(None, &self.others)]);
         all.map(|(code, count)| (code, count.value()))
-            .filter(|(_, count)| *count > 0)
+            // A count may be seen before its status: then the next reading has both.
+            .filter(|(code, count)| *count > 0 && *code != Some(0))
     }
 }
 
@@ -259,12 +273,19 @@ mod tests {
             codes.count(code);
         }
         let each: Vec<_> = codes.each().collect();
-        assert_eq!(each, [(Some(200), 2), (Some(503), 1), (Some(404), 1)]);
+        assert_eq!(each, [(Some(200), 2), (Some(404), 1), (Some(503), 1)]);
+    }
+
+    #[test]
+    fn what_functions_make_up_is_not_in_the_way_of_the_servers_own() {
+        let codes = Codes::default();
         (600..700).for_each(|code| codes.count(code));
-        codes.count(200);
+        OWN.into_iter().for_each(|code| codes.count(code));
         let each: Vec<_> = codes.each().collect();
-        assert_eq!(each.len(), CODES_MAX + 1);
-        assert_eq!(each[0], (Some(200), 3));
-        assert_eq!(each[CODES_MAX], (None, 100 - (CODES_MAX as u64 - 3)));
+        let own = OWN.map(|code| (Some(code), 1));
+        assert_eq!(each[..OWN.len()], own);
+        let apart = STATUSES_APART_MAX - OWN.len();
+        assert_eq!(each.len(), STATUSES_APART_MAX + 1);
+        assert_eq!(each[STATUSES_APART_MAX], (None, 100 - apart as u64));
     }
 }
