@@ -103,12 +103,15 @@ impl<I: Io> ListenerThread<I> {
         let now = self.clocks.read();
         let before_ns = std::mem::replace(&mut self.turned_ns, now.now_ns);
         let dispatcher = self.listener.service();
-        dispatcher.metrics().listener.turned(before_ns, now.now_ns);
+        dispatcher.metrics().listener.turns.increment();
         self.due_ns = dispatcher.expire_if_due(now.now_ns);
         let happened = self.listener.turn(now)?;
-        let (counters, connections) = (self.listener.counters(), self.listener.connections());
-        let counted = &self.listener.service().metrics().listener;
-        counted.counted(&counters, connections);
+        if happened {
+            let (counters, connections) = (self.listener.counters(), self.listener.connections());
+            let counted = &self.listener.service().metrics().listener;
+            counted.found(before_ns, now.now_ns);
+            counted.counted(&counters, connections);
+        }
         Ok((now.now_ns, happened))
     }
 

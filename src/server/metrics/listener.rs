@@ -44,7 +44,7 @@ impl AtTheDoor {
 #[repr(align(128))]
 pub(crate) struct ListenerMetrics {
     pub turns: Counter,
-    /// Between the beginnings of two turns without a sleep between them.
+    /// From the beginning of a turn to that of the next, if that found something and there was no sleep between them.
     pub gap: LiveHistogram,
     /// Connections that are open.
     pub connections: Gauge,
@@ -181,15 +181,15 @@ impl ListenerMetrics {
         }
     }
 
-    /// A turn begins; the one before began at `before_ns`, or is another side of a sleep and 0.
-    pub fn turned(&self, before_ns: Nanos, now: Nanos) {
-        self.turns.increment();
+    /// A turn that began at `now` has found something; the one before began at `before_ns`, or is another side of a
+    /// sleep and 0.
+    pub fn found(&self, before_ns: Nanos, now: Nanos) {
         if before_ns > 0 {
             self.gap.record(now.saturating_sub(before_ns));
         }
     }
 
-    /// A turn is over, and this is what the listener has counted so far.
+    /// What the listener has counted so far.
     pub fn counted(&self, counters: &Counters, connections: usize) {
         let told = [
             counters.connections,
