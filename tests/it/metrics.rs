@@ -396,6 +396,12 @@ fn sledges_names_are_known() {
         ("total_sandboxes_asleep", 0.0),
         ("total_sandboxes_complete", 25.0),
         ("total_sandboxes_error", 1.0),
+        ("total_sandboxes_uninitialized", 0.0),
+        ("total_sandboxes_initialized", 0.0),
+        ("total_sandboxes_runnable", 0.0),
+        ("total_sandboxes_running_sys", 0.0),
+        ("total_sandboxes_interrupted", 0.0),
+        ("total_sandboxes_returned", 0.0),
     ] {
         assert_eq!(value(name), Some(expected), "{name}");
     }

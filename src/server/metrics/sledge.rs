@@ -3,12 +3,14 @@
 //!
 //! A route's names are made as SLEdge makes them, of the tenant's name and the route's path without its leading slash;
 //! what a name cannot have becomes `_`, and if that makes two alike, the second has a number behind it. What has no
-//! meaning here is left out: the states of a sandbox that luge's does not pass through (uninitialized, initialized,
-//! runnable, running_sys, interrupted, returned), and work_admitted_percentile unless admission is by utilisation.
+//! meaning here is left out: work_admitted_percentile unless admission is by utilisation. States of a sandbox that luge's
+//! does not pass through are 0, and the others are as many as there were sandboxes: a request that was over before it
+//! began counts as one that ended with an error.
 //! SLEdge counts latencies in cycles of its processor; here they are nanoseconds.
 
 use super::process::Process;
-use super::{Metrics, listener::Codes, worker::OfRoute};
+use super::{Metrics, WorkerMetrics, listener::Codes, worker::OfRoute};
+use perf::live::Counter;
 use perf::{Histogram, Percentile};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -92,13 +94,24 @@ fn executions(metrics: &Metrics, route: usize) -> Histogram {
     all
 }
 
+/// States of SLEdge's sandboxes that luge's do not pass through.
+const STATES_OF_NONE: [&str; 6] = [
+    "uninitialized",
+    "initialized",
+    "runnable",
+    "running_sys",
+    "interrupted",
+    "returned",
+];
+
 fn sandboxes(metrics: &Metrics, out: &mut Lines) {
-    let workers = || metrics.workers.iter();
-    let finished: u64 = workers().map(|it| it.finished.value()).sum();
-    let error = workers()
-        .map(|it| it.failed.value())
-        .sum::<u64>()
-        .min(finished);
+    let sum = |of: fn(&WorkerMetrics) -> &Counter| -> u64 {
+        let workers = metrics.workers.iter();
+        workers.map(|it| of(it).value()).sum()
+    };
+    // The later read first, so that no state is more than there are.
+    let (finished, dropped) = (sum(|it| &it.finished), sum(|it| &it.dropped));
+    let failed = sum(|it| &it.failed).min(finished);
     let (mut allocated, mut preempted, mut running, mut asleep) = (0, 0, 0, 0);
     for reading in metrics.readings() {
         allocated += reading.queued;
@@ -106,16 +119,18 @@ fn sandboxes(metrics: &Metrics, out: &mut Lines) {
         running += reading.running;
         asleep += reading.blocked;
     }
-    let total: u64 = workers().map(|it| it.started.value()).sum();
+    let total = sum(|it| &it.started) + dropped + allocated;
     out.counter("total_sandboxes", total as f64);
-    for (state, count) in [
+    let none = STATES_OF_NONE.map(|state| (state, 0));
+    let states = [
         ("allocated", allocated),
         ("preempted", preempted),
         ("running_user", running),
         ("asleep", asleep),
-        ("complete", finished - error),
-        ("error", error),
-    ] {
+        ("complete", finished - failed),
+        ("error", failed + dropped),
+    ];
+    for (state, count) in none.into_iter().chain(states) {
         out.gauge(&format!("total_sandboxes_{state}"), count as f64);
     }
 }
