@@ -9,7 +9,7 @@
 //!   way about. The next reading has both.
 //! * What was counted before something was handed to another thread (a ring, a channel) is seen by who got it.
 //!
-//! A [`LiveHistogram`] counts as an HdrHistogram with two significant digits does, in the same places, so that a
+//! [`LiveBuckets`] count by [`BOUNDS_NS`] alone. A [`LiveHistogram`] counts as an HdrHistogram with two significant digits does, in the same places, so that a
 //! [`Snapshot`] gives its percentiles to 1 %. Its sum is exact, and so are its counts below [`BOUNDS_NS`], the bounds for
 //! those who know fixed buckets only: they are counted apart, since bounds that people like lie within HdrHistogram's
 //! places. Memory comes with the values, a kibibyte for each power of two in which there are some, and stays.
@@ -103,13 +103,16 @@ impl Gauge {
 
 /// How long something was under way in all, one thing at a time, the one that is included.
 ///
-/// Reading it is for one thread at a time: those who read it later are told no less.
+/// Reading it is for one thread at a time: those who read it later with the same [`Told`] are told no less.
 #[derive(Debug, Default)]
 pub struct Busy {
     /// At rest the total; under way [`UNDER_WAY`] and when it would have begun, had it been one piece.
     state: AtomicU64,
-    told_ns: AtomicU64,
 }
+
+/// What readers of a [`Busy`] were told last. It is theirs, so that it is away from what the writer writes.
+#[derive(Debug, Default)]
+pub struct Told(AtomicU64);
 
 /// Above all times.
 const UNDER_WAY: u64 = 1 << 63;
@@ -137,10 +140,10 @@ impl Busy {
 
     /// How long it was under way, in nanoseconds.
     #[must_use]
-    pub fn value_ns(&self, now_ns: u64) -> u64 {
+    pub fn value_ns(&self, now_ns: u64, told: &Told) -> u64 {
         // Whoever ends it may have looked at the clock before us, and written it down after us.
         let value_ns = total_ns(self.state.load(Relaxed), now_ns);
-        self.told_ns.fetch_max(value_ns, Relaxed).max(value_ns)
+        told.0.fetch_max(value_ns, Relaxed).max(value_ns)
     }
 }
 
@@ -166,18 +169,40 @@ const OCTAVES: usize = 65 - OCTAVE_BITS as usize;
 
 type Octave = [Counter; PLACES];
 
+/// See the module's text. Where a percentile to 1 % is not worth its memory.
+#[derive(Debug, Default)]
+pub struct LiveBuckets {
+    counts: [Counter; BUCKETS],
+    sum: Counter,
+}
+
+impl LiveBuckets {
+    /// Adds a value; all together may be 584 years.
+    pub fn record(&self, value_ns: u64) {
+        self.counts[bucket(value_ns)].increment();
+        self.sum.add(value_ns);
+    }
+
+    /// What is in them now.
+    #[must_use]
+    pub fn read(&self) -> Buckets {
+        Buckets {
+            counts: array::from_fn(|at| self.counts[at].value()),
+            sum_ns: u128::from(self.sum.value()),
+        }
+    }
+}
+
 /// See the module's text.
 pub struct LiveHistogram {
-    buckets: [Counter; BUCKETS],
-    sum: Counter,
+    buckets: LiveBuckets,
     octaves: [OnceLock<Box<Octave>>; OCTAVES],
 }
 
 impl Default for LiveHistogram {
     fn default() -> Self {
         Self {
-            buckets: array::from_fn(|_| Counter::default()),
-            sum: Counter::default(),
+            buckets: LiveBuckets::default(),
             octaves: [const { OnceLock::new() }; OCTAVES],
         }
     }
@@ -186,8 +211,7 @@ impl Default for LiveHistogram {
 impl LiveHistogram {
     /// Adds a value; all together may be 584 years.
     pub fn record(&self, value_ns: u64) {
-        self.buckets[bucket(value_ns)].increment();
-        self.sum.add(value_ns);
+        self.buckets.record(value_ns);
         let (octave, place) = place(value_ns);
         let octave = self.octaves[octave].get_or_init(new_octave);
         octave[place].increment();
@@ -204,12 +228,14 @@ impl LiveHistogram {
                 .flat_map(|octave| &**octave)
                 .enumerate()
             {
-                counts.record_n(value(number, place), counter.value());
+                // Even no times at all would make it the least or the greatest value.
+                if counter.value() > 0 {
+                    counts.record_n(value(number, place), counter.value());
+                }
             }
         }
         Snapshot {
-            buckets: array::from_fn(|at| self.buckets[at].value()),
-            sum_ns: u128::from(self.sum.value()),
+            buckets: self.buckets.read(),
             counts,
         }
     }
@@ -263,13 +289,36 @@ fn bucket(value_ns: u64) -> usize {
     at
 }
 
+/// [`LiveBuckets`] as they were read, or several of them together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// How many values are up to each of [`BOUNDS_NS`] and above the one before; the last: above all of them.
+    pub counts: [u64; BUCKETS],
+    /// All values together.
+    pub sum_ns: u128,
+}
+
+impl Buckets {
+    /// How many values there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Adds all values of another.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.sum_ns += other.sum_ns;
+    }
+}
+
 /// A [`LiveHistogram`] as it was read, or several of them together.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// How many values are up to each of [`BOUNDS_NS`] and above the one before; the last: above all of them.
-    pub buckets: [u64; BUCKETS],
-    /// All values together.
-    pub sum_ns: u128,
+    /// By the bounds.
+    pub buckets: Buckets,
     /// For percentiles; its own mean is of places, not of values.
     pub counts: Histogram,
 }
@@ -277,26 +326,16 @@ pub struct Snapshot {
 impl Default for Snapshot {
     fn default() -> Self {
         Self {
-            buckets: [0; BUCKETS],
-            sum_ns: 0,
+            buckets: Buckets::default(),
             counts: Histogram::with_digits(2),
         }
     }
 }
 
 impl Snapshot {
-    /// How many values there are.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
     /// Adds all values of another.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
-            *bucket += more;
-        }
-        self.sum_ns += other.sum_ns;
+        self.buckets.merge(&other.buckets);
         self.counts.merge(&other.counts);
     }
 }
@@ -341,8 +380,8 @@ mod tests {
         }
         let snapshot = live.snapshot();
         assert_eq!(snapshot.counts.counts(), exact.counts());
-        assert_eq!(snapshot.sum_ns, exact.sum());
-        assert_eq!(snapshot.count(), exact.count());
+        assert_eq!(snapshot.buckets.sum_ns, exact.sum());
+        assert_eq!(snapshot.buckets.count(), exact.count());
         for hundredths in (0..=9_999).step_by(7) {
             let percentile = Percentile(hundredths);
             assert_eq!(
@@ -383,7 +422,16 @@ mod tests {
         live.record(BOUNDS_NS[BOUNDS_NS.len() - 1] + 1);
         let mut expected: [u64; BUCKETS] = array::from_fn(|at| at as u64 + 1);
         expected[BUCKETS - 1] = 1;
-        assert_eq!(live.snapshot().buckets, expected);
+        assert_eq!(live.snapshot().buckets.counts, expected);
+    }
+
+    #[test]
+    fn places_without_values_are_not_values() {
+        let live = LiveHistogram::default();
+        live.record(100_000);
+        let mut exact = Histogram::with_digits(2);
+        exact.record(100_000);
+        assert_eq!(live.snapshot().counts.max(), exact.max());
     }
 
     #[test]
@@ -401,7 +449,7 @@ mod tests {
         merged.merge(&one.snapshot());
         merged.merge(&other.snapshot());
         let both = both.snapshot();
-        assert_eq!((merged.buckets, merged.sum_ns), (both.buckets, both.sum_ns));
+        assert_eq!(merged.buckets, both.buckets);
         assert_eq!(merged.counts.counts(), both.counts.counts());
     }
 
@@ -417,11 +465,10 @@ mod tests {
                 loop {
                     let is_last = done.load(std::sync::atomic::Ordering::Acquire);
                     let now = live.snapshot();
-                    let pairs = before.buckets.iter().zip(now.buckets);
+                    let pairs = before.buckets.counts.iter().zip(now.buckets.counts);
                     assert!(pairs.into_iter().all(|(before, now)| *before <= now));
-                    assert!(
-                        before.sum_ns <= now.sum_ns && before.counts.count() <= now.counts.count()
-                    );
+                    assert!(before.buckets.sum_ns <= now.buckets.sum_ns);
+                    assert!(before.counts.count() <= now.counts.count());
                     before = now;
                     if is_last {
                         return before;
@@ -436,36 +483,41 @@ mod tests {
         }
         done.store(true, std::sync::atomic::Ordering::Release);
         let last = reading.join().expect("nothing falls");
-        assert_eq!((last.count(), last.counts.count()), (RECORDS, RECORDS));
-        assert_eq!(last.sum_ns, sum);
+        assert_eq!(last.buckets.count(), RECORDS);
+        assert_eq!(last.counts.count(), RECORDS);
+        assert_eq!(last.buckets.sum_ns, sum);
     }
 
     #[test]
     fn time_includes_what_is_under_way() {
         // What happens at a time, and the value that is read then.
-        let busy = Busy::default();
-        assert_eq!((busy.value_ns(5), busy.is_under_way()), (0, false));
+        let (busy, told) = (Busy::default(), Told::default());
+        assert_eq!((busy.value_ns(5, &told), busy.is_under_way()), (0, false));
         busy.begin(10);
-        assert_eq!((busy.value_ns(10), busy.is_under_way()), (0, true));
-        assert_eq!(busy.value_ns(17), 7);
+        assert_eq!((busy.value_ns(10, &told), busy.is_under_way()), (0, true));
+        assert_eq!(busy.value_ns(17, &told), 7);
         busy.end(20);
-        assert_eq!((busy.value_ns(99), busy.is_under_way()), (10, false));
+        assert_eq!((busy.value_ns(99, &told), busy.is_under_way()), (10, false));
         busy.begin(100);
-        assert_eq!(busy.value_ns(105), 15);
+        assert_eq!(busy.value_ns(105, &told), 15);
         // The clocks of two threads, read in the order in which their words were not.
         busy.end(103);
-        assert_eq!(busy.value_ns(110), 15);
+        assert_eq!(busy.value_ns(110, &told), 15);
         busy.begin(200);
         assert_eq!(
-            (busy.value_ns(199), busy.value_ns(201), busy.value_ns(204)),
+            (
+                busy.value_ns(199, &told),
+                busy.value_ns(201, &told),
+                busy.value_ns(204, &told)
+            ),
             (15, 15, 17)
         );
         // More than the clock has seen of the machine.
-        let busy = Busy::default();
+        let (busy, told) = (Busy::default(), Told::default());
         busy.begin(0);
         busy.end(50);
         busy.begin(10);
-        assert_eq!(busy.value_ns(11), 51);
+        assert_eq!(busy.value_ns(11, &told), 51);
     }
 
     #[test]

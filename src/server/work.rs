@@ -293,7 +293,6 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         self.asked(task).since_ns = now;
         let host_ns = self.guest.host_ns(task.0, ran_ns);
         let metrics = &self.settings.metrics;
-        metrics.slices.increment();
         let exchange = self.worker.job_mut(task);
         exchange.timeline.host_ns += host_ns;
         exchange.timeline.ran_ns += ran_ns;
@@ -301,6 +300,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         match step {
             Step::Finished(outcome) => {
                 exchange.timeline.finished_ns = now;
+                metrics.completions.increment();
                 let route = self.routes.route(exchange.route);
                 answer(exchange, outcome, route, &self.settings.ends);
                 let status = exchange.status.0;
@@ -439,6 +439,9 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         let spent = metrics.over(&exchange);
         self.inbox.outbox.push(exchange);
         // Not while its client waits.
+        if let Some(spent) = spent {
+            metrics.spent(&spent);
+        }
         self.guest.reset(ended.key.id.0);
         metrics.resets.set(self.guest.resets());
     }

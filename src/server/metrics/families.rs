@@ -8,7 +8,7 @@
 use super::process::Process;
 use super::{Metrics, listener::AtTheDoor, worker::OfRoute};
 use crate::server::{Clock, Monotonic};
-use perf::live::{BOUNDS_NS, BUCKETS, LiveHistogram, Snapshot};
+use perf::live::{BOUNDS_NS, BUCKETS, Buckets, LiveBuckets, LiveHistogram, Snapshot};
 use perf::{Histogram, Percentile};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -129,20 +129,38 @@ fn requests(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     )
 }
 
-/// A part of a request's time, as its worker counts it.
-type Part = fn(&OfRoute) -> &LiveHistogram;
+/// A part of a request's time, as its worker counts it, with its percentiles.
+type Exact = fn(&OfRoute) -> &LiveHistogram;
 
-const PARTS: [(&str, &str, Part); 5] = [
+const EXACT: [([&str; 2], [&str; 2], Exact); 2] = [
     (
-        "luge_request_queue_seconds",
-        "From a request's last byte until it began",
+        [
+            "luge_request_queue_seconds",
+            "luge_request_queue_quantile_seconds",
+        ],
+        [
+            "From a request's last byte until it began",
+            "Percentiles of luge_request_queue_seconds since the start, to 1 %",
+        ],
         |of| &of.queue,
     ),
     (
-        "luge_request_run_seconds",
-        "Time that a request held a worker",
+        [
+            "luge_request_run_seconds",
+            "luge_request_run_quantile_seconds",
+        ],
+        [
+            "Time that a request held a worker, of requests that began",
+            "Percentiles of luge_request_run_seconds since the start, to 1 %",
+        ],
         |of| &of.run,
     ),
+];
+
+/// The same without.
+type Part = fn(&OfRoute) -> &LiveBuckets;
+
+const PARTS: [(&str, &str, Part); 3] = [
     (
         "luge_request_host_seconds",
         "Of the time that a request held a worker, calls of the host; of requests that had any",
@@ -166,38 +184,43 @@ fn times(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
         .routes()
         .map(|(at, counted)| (metrics.route(at), counted.duration.snapshot()))
         .collect();
-    out.histograms(
-        "luge_request_duration_seconds",
-        "From a request's last byte until the kernel had its answer's, of requests that a worker had",
+    out.exact(
+        [
+            "luge_request_duration_seconds",
+            "luge_request_duration_quantile_seconds",
+        ],
+        [
+            "From a request's last byte until the kernel had its answer's, of requests that a worker had and whose answer the \
+             kernel took whole",
+            "Percentiles of luge_request_duration_seconds since the start, to 1 %",
+        ],
         &durations,
     )?;
-    out.quantiles(
-        "luge_request_duration_quantile_seconds",
-        "Percentiles of luge_request_duration_seconds since the start, to 1 %",
-        durations.iter().map(|(labels, it)| (labels, &it.counts)),
-    )?;
+    for (names, help, part) in EXACT {
+        let routes = (0..metrics.about.routes.len()).map(|at| {
+            let mut whole = Snapshot::default();
+            let each = metrics.of_workers(at).map(|it| part(it).snapshot());
+            each.for_each(|more| whole.merge(&more));
+            (metrics.route(at), whole)
+        });
+        let routes: Vec<_> = routes.filter(|(_, it)| it.buckets.count() > 0).collect();
+        out.exact(names, help, &routes)?;
+    }
     for (name, help, part) in PARTS {
-        let routes = metrics.about.routes.iter().enumerate();
-        let parts =
-            routes.filter_map(|(at, _)| Some((metrics.route(at), whole(metrics, at, part)?)));
-        out.histograms(name, help, &parts.collect::<Vec<_>>())?;
+        let routes = (0..metrics.about.routes.len()).map(|at| {
+            let mut whole = Buckets::default();
+            let each = metrics.of_workers(at).map(|it| part(it).read());
+            each.for_each(|more| whole.merge(&more));
+            (metrics.route(at), whole)
+        });
+        out.histograms(name, help, routes.filter(|(_, it)| it.count() > 0))?;
     }
     let writes = metrics.listener.routes();
-    let writes = writes.map(|(at, counted)| (metrics.route(at), counted.write.snapshot()));
     out.histograms(
         "luge_request_write_seconds",
         "From an answer's hand-over to its connection until the kernel had its last byte",
-        &writes.collect::<Vec<_>>(),
+        writes.map(|(at, counted)| (metrics.route(at), counted.write.read())),
     )
-}
-
-/// A part of a route's requests on all workers; `None` before the first.
-fn whole(metrics: &Metrics, route: usize, part: Part) -> Option<Snapshot> {
-    let workers = metrics.workers.iter();
-    let mut of_workers = workers.filter_map(|worker| Some(part(worker.route(route)?).snapshot()));
-    let mut whole = of_workers.next()?;
-    of_workers.for_each(|more| whole.merge(&more));
-    (whole.count() > 0).then_some(whole)
 }
 
 fn admission(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
@@ -277,25 +300,25 @@ fn workers(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     out.counters(
         "luge_worker_busy_seconds",
         "Time that functions held a worker, the running one included",
-        each().map(|(at, it)| (worker(at), seconds(it.busy.value_ns(now)))),
+        each().zip(&*metrics.told).map(|((at, it), told)| {
+            let busy_ns = it.busy.value_ns(now, told);
+            (worker(at), seconds(busy_ns))
+        }),
     )?;
     out.counters(
         "luge_slices",
         "Slices, by why they ended",
         each().flat_map(|(at, it)| {
-            let (preempted, yielded) = (it.preemptions.value(), it.yields.value());
-            let (blocked, slices) = (it.blocks.value(), it.slices.value());
-            let finished = slices.saturating_sub(preempted + yielded + blocked);
             let ends = [
-                ("preempted", preempted),
-                ("yielded", yielded),
-                ("blocked", blocked),
-                ("finished", finished),
+                ("preempted", &it.preemptions),
+                ("yielded", &it.yields),
+                ("blocked", &it.blocks),
+                ("finished", &it.completions),
             ];
             ends.map(|(end, count)| {
                 let mut labels = worker(at);
                 labels.push(("end", end.to_owned()));
-                (labels, count)
+                (labels, count.value())
             })
         }),
     )
@@ -311,15 +334,16 @@ fn preemption(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     let latencies: Vec<_> = each()
         .map(|(at, it)| (worker(at), it.preemption_latency.snapshot()))
         .collect();
-    out.histograms(
-        "luge_preemption_latency_seconds",
-        "From when a slice was due to be stopped until its worker had the core back",
+    out.exact(
+        [
+            "luge_preemption_latency_seconds",
+            "luge_preemption_latency_quantile_seconds",
+        ],
+        [
+            "From when a slice was due to be stopped until its worker had the core back",
+            "Percentiles of luge_preemption_latency_seconds since the start, to 1 %",
+        ],
         &latencies,
-    )?;
-    out.quantiles(
-        "luge_preemption_latency_quantile_seconds",
-        "Percentiles of luge_preemption_latency_seconds since the start, to 1 %",
-        latencies.iter().map(|(labels, it)| (labels, &it.counts)),
     )
 }
 
@@ -401,16 +425,17 @@ fn listener(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     out.gauge("luge_connections", "Connections that are open", connections)?;
     let turns = [(Vec::new(), listener.turns.value())];
     out.counters("luge_listener_turns", "Turns of the listener", turns)?;
-    let gaps = [(Vec::new(), listener.gap.snapshot())];
-    out.histograms(
-        "luge_listener_gap_seconds",
-        "Between the beginnings of two turns of a listener that did not sleep between them",
-        &gaps,
-    )?;
-    out.quantiles(
-        "luge_listener_gap_quantile_seconds",
-        "Percentiles of luge_listener_gap_seconds since the start, to 1 %",
-        gaps.iter().map(|(labels, it)| (labels, &it.counts)),
+    out.exact(
+        [
+            "luge_listener_gap_seconds",
+            "luge_listener_gap_quantile_seconds",
+        ],
+        [
+            "From the beginning of the listener's turn before to that of one in which it found something, without a sleep \
+             between them: what it found has waited so long at most",
+            "Percentiles of luge_listener_gap_seconds since the start, to 1 %",
+        ],
+        &[(Vec::new(), listener.gap.snapshot())],
     )
 }
 
@@ -466,6 +491,12 @@ fn seconds(ns: u64) -> f64 {
 }
 
 impl Metrics {
+    /// What each worker counted of a route.
+    fn of_workers(&self, route: usize) -> impl Iterator<Item = &OfRoute> {
+        let workers = self.workers.iter();
+        workers.filter_map(move |worker| worker.route(route))
+    }
+
     fn tenant(&self, at: usize) -> String {
         self.about.tenants[at].name.clone()
     }
@@ -527,16 +558,36 @@ impl Text<'_> {
         series.try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
     }
 
-    fn histograms(&mut self, name: &str, help: &str, series: &[(Labels, Snapshot)]) -> fmt::Result {
-        if series.is_empty() {
+    fn histograms(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, Buckets)>,
+    ) -> fmt::Result {
+        let mut series = series.into_iter().peekable();
+        if series.peek().is_none() {
             return Ok(());
         }
         let mut family = self.family(name, help, MetricType::Histogram)?;
-        series.iter().try_for_each(|(labels, snapshot)| {
-            let sum_s = snapshot.sum_ns as f64 / 1e9;
-            let mut metric = family.encode_family(labels)?;
-            metric.encode_histogram::<NoLabelSet>(sum_s, snapshot.count(), &buckets(snapshot), None)
+        series.try_for_each(|(labels, buckets)| {
+            let (sum_s, count) = (buckets.sum_ns as f64 / 1e9, buckets.count());
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(sum_s, count, &bounded(&buckets), None)
         })
+    }
+
+    /// A histogram, and its percentiles as gauges beside it: the names of both, and what they are.
+    fn exact(
+        &mut self,
+        names: [&str; 2],
+        help: [&str; 2],
+        series: &[(Labels, Snapshot)],
+    ) -> fmt::Result {
+        let buckets = series.iter();
+        let buckets = buckets.map(|(labels, it)| (labels.clone(), it.buckets.clone()));
+        self.histograms(names[0], help[0], buckets)?;
+        let counts = series.iter().map(|(labels, it)| (labels, &it.counts));
+        self.quantiles(names[1], help[1], counts)
     }
 
     fn quantiles<'l>(
@@ -558,9 +609,9 @@ impl Text<'_> {
 }
 
 /// With their bounds in seconds.
-fn buckets(snapshot: &Snapshot) -> [(f64, u64); BUCKETS] {
+fn bounded(buckets: &Buckets) -> [(f64, u64); BUCKETS] {
     let bounds = BOUNDS_NS.into_iter().map(seconds).chain([f64::INFINITY]);
-    let mut bounds = bounds.zip(snapshot.buckets);
+    let mut bounds = bounds.zip(buckets.counts);
     std::array::from_fn(|_| bounds.next().expect("one more than there are bounds"))
 }
 

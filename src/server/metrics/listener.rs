@@ -5,7 +5,7 @@ use super::super::routes::Route;
 use super::OfRoutes;
 use crate::limits::STATUSES_APART_MAX;
 use listener::{Answered, Counters};
-use perf::live::{Counter, Gauge, LiveHistogram};
+use perf::live::{Counter, Gauge, LiveBuckets, LiveHistogram};
 use sched::Nanos;
 use sched::admission::Admission;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -63,6 +63,7 @@ pub(crate) struct ListenerMetrics {
 
 /// Requests of one worker's.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct Given {
     pub dispatched: Counter,
     pub returned: Counter,
@@ -70,6 +71,7 @@ pub(crate) struct Given {
 
 /// What is counted of a tenant.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct OfTenant {
     pub at_the_door: [Counter; AtTheDoor::EACH.len()],
     /// Answers to requests without a route.
@@ -84,10 +86,10 @@ pub(crate) struct OfRoute {
     pub codes: Codes,
     pub deadline_misses: Counter,
     pub objective_misses: Counter,
-    /// From a request's last byte to its answer's, of those that a worker had.
+    /// From a request's last byte to its answer's, of those that a worker had and whose answer the kernel took.
     pub duration: LiveHistogram,
     /// Of that, from the answer's hand-over to its connection on.
-    pub write: LiveHistogram,
+    pub write: LiveBuckets,
 }
 
 /// How often each status was.
@@ -254,6 +256,11 @@ impl ListenerMetrics {
         {
             counted.objective_misses.increment();
         }
+    }
+
+    /// What was counted of a route, if it had a request.
+    pub fn route(&self, route: usize) -> Option<&OfRoute> {
+        self.routes.get(route)
     }
 
     /// The routes that had a request, and what was counted of them.

@@ -27,6 +27,7 @@ pub(crate) use listener::{AtTheDoor, ListenerMetrics};
 pub use worker::WorkerMetrics;
 
 use super::ends::Ends;
+use perf::live::Told;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -38,6 +39,8 @@ pub struct Metrics {
     pub(crate) workers: Box<[Arc<WorkerMetrics>]>,
     /// How requests ended other than well.
     pub(crate) ends: Arc<Ends>,
+    /// Of each worker, for how long whoever reads was told that it was busy.
+    told: Box<[Told]>,
 }
 
 impl Metrics {
@@ -50,6 +53,7 @@ impl Metrics {
             listener: ListenerMetrics::new(routes, about.tenants.len(), about.workers),
             workers: workers.collect(),
             ends: Arc::default(),
+            told: (0..about.workers).map(|_| Told::default()).collect(),
             about,
         }
     }

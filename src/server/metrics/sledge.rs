@@ -71,8 +71,7 @@ fn routes(metrics: &Metrics, out: &mut Lines) {
             number += 1;
         }
         let mut total = Totals::default();
-        let mut counted = metrics.listener.routes();
-        if let Some((_, counted)) = counted.find(|(route, _)| *route == at) {
+        if let Some(counted) = metrics.listener.route(at) {
             total.add(&counted.codes);
         }
         out.totals(&prefix, &total);

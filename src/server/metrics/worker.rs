@@ -2,7 +2,7 @@
 
 use super::OfRoutes;
 use listener::Exchange;
-use perf::live::{Busy, Counter, Gauge, LiveHistogram};
+use perf::live::{Busy, Counter, Gauge, LiveBuckets, LiveHistogram};
 use sched::Nanos;
 use std::fmt;
 
@@ -12,7 +12,8 @@ use std::fmt;
 pub struct WorkerMetrics {
     /// The time of its slices, the one that runs included.
     pub(crate) busy: Busy,
-    pub(crate) slices: Counter,
+    /// Slices by why they ended: their function had; it was stopped; it gave way; it waited for something.
+    pub(crate) completions: Counter,
     pub(crate) preemptions: Counter,
     pub(crate) yields: Counter,
     pub(crate) blocks: Counter,
@@ -41,11 +42,22 @@ pub(crate) struct OfRoute {
     /// Slices.
     pub run: LiveHistogram,
     /// Of them, calls of the host; of requests that had any.
-    pub host: LiveHistogram,
+    pub host: LiveBuckets,
     /// It could have run and did not; of requests that were in that case.
-    pub preempted: LiveHistogram,
+    pub preempted: LiveBuckets,
     /// It waited for something; of requests that did.
-    pub blocked: LiveHistogram,
+    pub blocked: LiveBuckets,
+}
+
+/// Where the time of one request went that had begun.
+pub(crate) struct Spent {
+    route: u16,
+    queued_ns: Nanos,
+    ran_ns: Nanos,
+    host_ns: Nanos,
+    preempted_ns: Nanos,
+    /// `None`: it waited for nothing.
+    blocked_ns: Option<Nanos>,
 }
 
 impl WorkerMetrics {
@@ -62,28 +74,42 @@ impl WorkerMetrics {
         self.preemption_latency.record(now.saturating_sub(due_ns));
     }
 
-    /// A request is over.
-    pub(crate) fn over(&self, exchange: &Exchange) {
+    /// A request is over: before it is given back, so that it is over for whoever has it. For [`WorkerMetrics::spent`]
+    /// what it took, if it had begun.
+    pub(crate) fn over(&self, exchange: &Exchange) -> Option<Spent> {
         let timeline = &exchange.timeline;
         let Some(queued_ns) = timeline.queued_ns() else {
-            return self.dropped.increment();
+            self.dropped.increment();
+            return None;
         };
         self.finished.increment();
         let is_well = (200..500).contains(&exchange.status.0) && !exchange.is_abandoned();
         if !is_well {
             self.failed.increment();
         }
-        let counted = self.routes.of(exchange.route);
-        counted.queue.record(queued_ns);
-        counted.run.record(timeline.ran_ns);
-        if timeline.host_ns > 0 {
-            counted.host.record(timeline.host_ns);
+        Some(Spent {
+            route: exchange.route,
+            queued_ns,
+            ran_ns: timeline.ran_ns,
+            host_ns: timeline.host_ns,
+            preempted_ns: timeline.preempted_ns,
+            blocked_ns: (timeline.blocks > 0).then_some(timeline.blocked_ns),
+        })
+    }
+
+    /// Where its time went: once it is given back, since its client does not wait for that.
+    pub(crate) fn spent(&self, spent: &Spent) {
+        let counted = self.routes.of(spent.route);
+        counted.queue.record(spent.queued_ns);
+        counted.run.record(spent.ran_ns);
+        if spent.host_ns > 0 {
+            counted.host.record(spent.host_ns);
         }
-        if timeline.preempted_ns > 0 {
-            counted.preempted.record(timeline.preempted_ns);
+        if spent.preempted_ns > 0 {
+            counted.preempted.record(spent.preempted_ns);
         }
-        if timeline.blocks > 0 {
-            counted.blocked.record(timeline.blocked_ns);
+        if let Some(blocked_ns) = spent.blocked_ns {
+            counted.blocked.record(blocked_ns);
         }
     }
 
