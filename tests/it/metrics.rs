@@ -346,6 +346,32 @@ fn both_texts_are_well_formed_whatever_the_names() {
     }
 }
 
+/// What [`sledges_names_are_known`] finds.
+const SLEDGE: &[(&str, f64)] = &[
+    ("total_requests", 27.0),
+    ("total_2XX", 25.0),
+    ("total_4XX", 1.0),
+    ("total_5XX", 1.0),
+    ("gwu_fib_total_requests", 25.0),
+    ("gwu_fib_total_2XX", 25.0),
+    ("gwu_fib_total_5XX", 0.0),
+    ("gwu_a_b_total_5XX", 1.0),
+    ("gwu_a_b_2_total_requests", 0.0),
+    ("total_sandboxes", 26.0),
+    ("total_sandboxes_allocated", 0.0),
+    ("total_sandboxes_running_user", 0.0),
+    ("total_sandboxes_preempted", 0.0),
+    ("total_sandboxes_asleep", 0.0),
+    ("total_sandboxes_complete", 25.0),
+    ("total_sandboxes_error", 1.0),
+    ("total_sandboxes_uninitialized", 0.0),
+    ("total_sandboxes_initialized", 0.0),
+    ("total_sandboxes_runnable", 0.0),
+    ("total_sandboxes_running_sys", 0.0),
+    ("total_sandboxes_interrupted", 0.0),
+    ("total_sandboxes_returned", 0.0),
+];
+
 #[test]
 fn sledges_names_are_known() {
     let server = Setup {
@@ -379,30 +405,7 @@ fn sledges_names_are_known() {
         let found = values.iter().find(|(found, _)| *found == name);
         found.map(|(_, value)| value.parse::<f64>().expect("a number"))
     };
-    for (name, expected) in [
-        ("total_requests", 27.0),
-        ("total_2XX", 25.0),
-        ("total_4XX", 1.0),
-        ("total_5XX", 1.0),
-        ("gwu_fib_total_requests", 25.0),
-        ("gwu_fib_total_2XX", 25.0),
-        ("gwu_fib_total_5XX", 0.0),
-        ("gwu_a_b_total_5XX", 1.0),
-        ("gwu_a_b_2_total_requests", 0.0),
-        ("total_sandboxes", 26.0),
-        ("total_sandboxes_allocated", 0.0),
-        ("total_sandboxes_running_user", 0.0),
-        ("total_sandboxes_preempted", 0.0),
-        ("total_sandboxes_asleep", 0.0),
-        ("total_sandboxes_complete", 25.0),
-        ("total_sandboxes_error", 1.0),
-        ("total_sandboxes_uninitialized", 0.0),
-        ("total_sandboxes_initialized", 0.0),
-        ("total_sandboxes_runnable", 0.0),
-        ("total_sandboxes_running_sys", 0.0),
-        ("total_sandboxes_interrupted", 0.0),
-        ("total_sandboxes_returned", 0.0),
-    ] {
+    for &(name, expected) in SLEDGE {
         assert_eq!(value(name), Some(expected), "{name}");
     }
     assert!(value("gwu_fib_latency_p50") > Some(0.0));
