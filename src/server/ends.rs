@@ -17,10 +17,10 @@ use crate::config::DeadlineAction;
 use listener::{Exchange, Timeline};
 use listener_http::{CgiError, Status};
 use perf::event;
+use perf::live::Counter;
 use sandbox::Exit;
 use sched::Nanos;
 use std::fmt::{self, Display, Formatter};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a request is over, whether or not its function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,20 +33,20 @@ pub(crate) enum Verdict {
     Unstarted,
 }
 
-/// How requests have ended other than well, on all workers.
+/// How requests have ended other than well: of one route on one worker, which alone counts, or a sum of such.
 #[derive(Debug, Default)]
-pub struct Ends {
-    exit_codes: AtomicU64,
-    traps: AtomicU64,
-    stack_limit: AtomicU64,
-    memory_limit: AtomicU64,
-    table_limit: AtomicU64,
-    output_limit: AtomicU64,
-    cpu_limit: AtomicU64,
-    deadline: AtomicU64,
-    unstarted: AtomicU64,
-    start_failed: AtomicU64,
-    not_cgi: AtomicU64,
+pub(crate) struct Ends {
+    exit_codes: Counter,
+    traps: Counter,
+    stack_limit: Counter,
+    memory_limit: Counter,
+    table_limit: Counter,
+    output_limit: Counter,
+    cpu_limit: Counter,
+    deadline: Counter,
+    unstarted: Counter,
+    start_failed: Counter,
+    not_cgi: Counter,
 }
 
 /// The verdict on a request whose turn it is, or that has had it.
@@ -138,9 +138,32 @@ pub(crate) struct EndCounts {
 }
 
 impl Ends {
+    fn each(&self) -> [&Counter; 11] {
+        [
+            &self.exit_codes,
+            &self.traps,
+            &self.stack_limit,
+            &self.memory_limit,
+            &self.table_limit,
+            &self.output_limit,
+            &self.cpu_limit,
+            &self.deadline,
+            &self.unstarted,
+            &self.start_failed,
+            &self.not_cgi,
+        ]
+    }
+
+    /// Adds those of others to a sum.
+    pub(crate) fn add(&self, more: &Ends) {
+        for (sum, more) in self.each().into_iter().zip(more.each()) {
+            sum.add(more.value());
+        }
+    }
+
     /// As they are now.
     pub(crate) fn counts(&self) -> EndCounts {
-        let of = |counter: &AtomicU64| counter.load(Relaxed);
+        let of = Counter::value;
         EndCounts {
             kills: [
                 ("cpu", of(&self.cpu_limit)),
@@ -165,7 +188,7 @@ impl Ends {
             Verdict::Deadline => &self.deadline,
             Verdict::Unstarted => &self.unstarted,
         };
-        counter.fetch_add(1, Relaxed);
+        counter.increment();
         let (request, route) = (exchange.request_id, &*route.name);
         let ran_us = exchange.timeline.ran_ns / 1000;
         tracing::warn!(request, route, ran_us, "{verdict}");
@@ -173,7 +196,7 @@ impl Ends {
 
     /// Counts an answer that is no CGI response, says so in the log, and gives the answer instead.
     pub(crate) fn not_cgi(&self, error: CgiError, request: u64, route: &str) -> Status {
-        self.not_cgi.fetch_add(1, Relaxed);
+        self.not_cgi.increment();
         let cause = error.reason();
         tracing::warn!(request, route, cause, "{NOT_CGI}");
         Status::BAD_GATEWAY
@@ -185,17 +208,17 @@ impl Ends {
         let (counter, report) = match exit {
             Exit::Success => return Status::OK,
             Exit::Code(code) => {
-                self.exit_codes.fetch_add(1, Relaxed);
+                self.exit_codes.increment();
                 tracing::warn!(request, route, code, "{what}");
                 return Status::INTERNAL_SERVER_ERROR;
             }
             Exit::StartFailed(cause) => {
-                self.start_failed.fetch_add(1, Relaxed);
+                self.start_failed.increment();
                 tracing::error!(request, route, cause, "{what}");
                 return Status::SERVICE_UNAVAILABLE;
             }
             Exit::OutputLimit => {
-                self.output_limit.fetch_add(1, Relaxed);
+                self.output_limit.increment();
                 let limit_bytes = sandbox::limits::OUTPUT_MAX_BYTES;
                 tracing::warn!(request, route, limit_bytes, "{what}");
                 return Status::INTERNAL_SERVER_ERROR;
@@ -205,7 +228,7 @@ impl Ends {
             Exit::MemoryLimit(report) => (&self.memory_limit, report),
             Exit::TableLimit(report) => (&self.table_limit, report),
         };
-        counter.fetch_add(1, Relaxed);
+        counter.increment();
         let backtrace = report.backtrace.join(", called by ");
         tracing::warn!(request, route, trap = report.summary, backtrace, "{what}");
         Status::INTERNAL_SERVER_ERROR
@@ -213,7 +236,7 @@ impl Ends {
 
     /// Says in the log what there is to say, once, at the end.
     pub(crate) fn log(&self) {
-        let of = |counter: &AtomicU64| counter.load(Relaxed);
+        let of = Counter::value;
         tracing::info!(
             exit_codes = of(&self.exit_codes),
             traps = of(&self.traps),

@@ -33,7 +33,6 @@ mod work;
 pub use access::{AccessLogTo, Format};
 pub use cgi::Cgi;
 pub use dispatch::{Dispatcher, Refused};
-pub use ends::Ends;
 pub use estimates::{Learnt, Runs};
 pub use flight::{Flight, FlightControl, FlightTo, Objectives};
 pub use link::{Inbox, ListenerSleep, Outbox, PendingLink, WorkerLink, link};
@@ -312,7 +311,7 @@ impl Server {
         }
         self.reactor.stop();
         self.flight_thread.end();
-        self.metrics.ends.log();
+        self.metrics.ends().log();
         drained
     }
 }

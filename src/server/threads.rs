@@ -111,7 +111,6 @@ impl WorkerPlan {
             params: options.params,
             notice_ns: options.params.quantum_ns,
             spin_ns: options.worker_spin_ns,
-            ends: self.metrics.ends(),
             metrics: self.metrics.worker(self.worker),
             tells_starts: self.tells_starts,
             tenants: self.tenants,

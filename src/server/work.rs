@@ -5,7 +5,7 @@
 
 use super::answer::{answer, give_up, report};
 use super::cgi::{self, Request};
-use super::ends::{self, Ends};
+use super::ends;
 use super::link::{Inbox, Start};
 use super::metrics::WorkerMetrics;
 use super::routes::Routes;
@@ -62,9 +62,7 @@ pub struct WorkerSettings {
     pub notice_ns: Nanos,
     /// How long to look for work before going to sleep, in nanoseconds.
     pub spin_ns: Nanos,
-    /// Where ends are counted.
-    pub ends: Arc<Ends>,
-    /// Where everything else is.
+    /// Where it counts.
     pub metrics: Arc<WorkerMetrics>,
     /// Whether the listener is told at once when a request begins.
     pub tells_starts: bool,
@@ -302,7 +300,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
                 exchange.timeline.finished_ns = now;
                 metrics.completions.increment();
                 let route = self.routes.route(exchange.route);
-                answer(exchange, outcome, route, &self.settings.ends);
+                let ends = metrics.ends(exchange.route);
+                answer(exchange, outcome, route, ends);
                 let status = exchange.status.0;
                 (SliceEnd::Finished, What::Finished { status })
             }
@@ -349,7 +348,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         exchange.timeline.finished_ns = now;
         let what = What::Dropped(verdict.event());
         self.events.note(now, exchange.request_id, what);
-        self.settings.ends.judged(verdict, exchange, route);
+        let ends = self.settings.metrics.ends(exchange.route);
+        ends.judged(verdict, exchange, route);
         if route.debug {
             report(exchange, verdict);
         }

@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use listener::{Listener, Time};
 use luge::server::metrics::{Metrics, WorkerMetrics};
 use luge::server::{
-    Dispatcher, Ends, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings,
-    WorkerThread, link,
+    Dispatcher, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings, WorkerThread,
+    link,
 };
 use perf::event::{EventWriter, ring};
 use sched::{Reservation, Tenant};
@@ -82,7 +82,7 @@ impl World {
             let guest = SimGuest::new(around.clone(), alarms.clone(), own, alive.clone());
             let (noted, told) = ring(EVENTS_MAX);
             events.of_workers.push(told);
-            let seen = ((metrics.worker(number), metrics.ends()), noted);
+            let seen = (metrics.worker(number), noted);
             let (link, worker) = worker(guest, seen, timer.clone(), &sleep);
             links.push(link);
             workers.push(RefCell::new(worker));
@@ -298,7 +298,7 @@ fn rules(shared: &Shared, config: &Config) -> Rules {
 /// A worker of the server and the link to it.
 fn worker(
     guest: SimGuest,
-    ((metrics, ends), events): ((Arc<WorkerMetrics>, Arc<Ends>), EventWriter),
+    (metrics, events): (Arc<WorkerMetrics>, EventWriter),
     timer: Arc<Timer>,
     sleep: &Arc<ListenerSleep>,
 ) -> (WorkerLink, Worker) {
@@ -309,7 +309,6 @@ fn worker(
         params: config.params,
         notice_ns: config.params.quantum_ns,
         spin_ns: 0,
-        ends,
         metrics,
         tells_starts: config.intake.admission.name == "delay",
         tenants: config.tenants.into(),

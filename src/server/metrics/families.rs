@@ -7,6 +7,7 @@
 
 use super::process::Process;
 use super::{Metrics, listener::AtTheDoor, worker::OfRoute};
+use crate::server::ends::EndCounts;
 use crate::server::{Clock, Monotonic};
 use perf::live::{BOUNDS_NS, BUCKETS, Buckets, LiveBuckets, LiveHistogram, Snapshot};
 use perf::{Histogram, Percentile};
@@ -79,6 +80,7 @@ impl Collector for Scrape {
         workers(metrics, &mut out)?;
         preemption(metrics, &mut out)?;
         sandboxes(metrics, &mut out)?;
+        ends(metrics, &mut out)?;
         listener(metrics, &mut out)?;
         process(&mut out)
     }
@@ -379,36 +381,54 @@ fn sandboxes(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
         "luge_sandboxes_max",
         "Sandboxes that a worker can have",
         max,
-    )?;
-    let ends = metrics.ends.counts();
-    let kills = ends
-        .kills
-        .map(|(cause, count)| (vec![("cause", cause.to_owned())], count));
+    )
+}
+
+/// Functions that ended in a way other than well.
+type End = fn(&EndCounts) -> u64;
+
+const ENDS: [(&str, &str, End); 4] = [
+    ("luge_traps", "Functions that trapped", |of| of.traps),
+    (
+        "luge_exits",
+        "Functions that exited with a code other than 0",
+        |of| of.exits,
+    ),
+    (
+        "luge_cgi_failures",
+        "Functions that wrote no CGI response where one was due",
+        |of| of.not_cgi,
+    ),
+    (
+        "luge_sandbox_failures",
+        "Sandboxes that could not be started",
+        |of| of.start_failed,
+    ),
+];
+
+fn ends(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
+    let routes = 0..metrics.about.routes.len();
+    let ends = routes.filter_map(|at| Some((metrics.route(at), metrics.ends_of(at)?.counts())));
+    let ends: Vec<_> = ends.collect();
+    let kills = ends.iter().flat_map(|(labels, counts)| {
+        counts.kills.map(|(cause, count)| {
+            let mut labels = labels.clone();
+            labels.push(("cause", cause.to_owned()));
+            (labels, count)
+        })
+    });
     out.counters(
         "luge_kills",
         "Requests that were ended by a limit, by which; unstarted: by their deadline before they began",
         kills,
     )?;
-    let of = |name, help, count| (name, help, [(Vec::new(), count)]);
-    for (name, help, counts) in [
-        of("luge_traps", "Functions that trapped", ends.traps),
-        of(
-            "luge_exits",
-            "Functions that exited with a code other than 0",
-            ends.exits,
-        ),
-        of(
-            "luge_cgi_failures",
-            "Functions that wrote no CGI response where one was due",
-            ends.not_cgi,
-        ),
-        of(
-            "luge_sandbox_failures",
-            "Sandboxes that could not be started",
-            ends.start_failed,
-        ),
-    ] {
-        out.counters(name, help, counts)?;
+    for (name, help, of) in ENDS {
+        let each = ends.iter();
+        out.counters(
+            name,
+            help,
+            each.map(|(labels, counts)| (labels.clone(), of(counts))),
+        )?;
     }
     Ok(())
 }
@@ -491,12 +511,6 @@ fn seconds(ns: u64) -> f64 {
 }
 
 impl Metrics {
-    /// What each worker counted of a route.
-    fn of_workers(&self, route: usize) -> impl Iterator<Item = &OfRoute> {
-        let workers = self.workers.iter();
-        workers.filter_map(move |worker| worker.route(route))
-    }
-
     fn tenant(&self, at: usize) -> String {
         self.about.tenants[at].name.clone()
     }

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   listener's thread ──► ListenerMetrics ─┐
-//!   each worker's     ──► WorkerMetrics   ─┼─► whoever reads: families (text for Prometheus), SLEdge's names
-//!   workers, rarely   ──► Ends            ─┘
+//!   each worker's     ──► WorkerMetrics   ─┴─► whoever reads: families (text for Prometheus), SLEdge's names
 //! ```
 //!
 //! Each thread counts in a struct of its own, by [`perf::live`]: without locks, without disturbing the others, and in
@@ -37,8 +36,6 @@ pub struct Metrics {
     pub(crate) about: About,
     pub(crate) listener: ListenerMetrics,
     pub(crate) workers: Box<[Arc<WorkerMetrics>]>,
-    /// How requests ended other than well.
-    pub(crate) ends: Arc<Ends>,
     /// Of each worker, for how long whoever reads was told that it was busy.
     told: Box<[Told]>,
 }
@@ -52,7 +49,6 @@ impl Metrics {
         Metrics {
             listener: ListenerMetrics::new(routes, about.tenants.len(), about.workers),
             workers: workers.collect(),
-            ends: Arc::default(),
             told: (0..about.workers).map(|_| Told::default()).collect(),
             about,
         }
@@ -64,10 +60,28 @@ impl Metrics {
         self.workers[index].clone()
     }
 
-    /// Where ends other than good ones are counted, by all workers.
-    #[must_use]
-    pub fn ends(&self) -> Arc<Ends> {
-        self.ends.clone()
+    /// How requests ended other than well, on all workers.
+    pub(crate) fn ends(&self) -> Ends {
+        let all = Ends::default();
+        let routes = 0..self.about.routes.len();
+        let each = routes.filter_map(|route| self.ends_of(route));
+        each.for_each(|ends| all.add(&ends));
+        all
+    }
+
+    /// The same of one route; `None` before a worker had something to count of it.
+    fn ends_of(&self, route: usize) -> Option<Ends> {
+        let mut workers = self.of_workers(route).peekable();
+        workers.peek()?;
+        let all = Ends::default();
+        workers.for_each(|counted| all.add(&counted.ends));
+        Some(all)
+    }
+
+    /// What each worker counted of a route.
+    fn of_workers(&self, route: usize) -> impl Iterator<Item = &worker::OfRoute> {
+        let workers = self.workers.iter();
+        workers.filter_map(move |worker| worker.route(route))
     }
 }
 

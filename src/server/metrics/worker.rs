@@ -1,5 +1,6 @@
 //! What a worker's thread counts: slices, sandboxes, and where the time of its requests went until they were over.
 
+use super::super::ends::Ends;
 use super::OfRoutes;
 use listener::Exchange;
 use perf::live::{Busy, Counter, Gauge, LiveBuckets, LiveHistogram};
@@ -37,6 +38,8 @@ pub struct WorkerMetrics {
 /// Where the time of a route's requests went that a worker has begun.
 #[derive(Default)]
 pub(crate) struct OfRoute {
+    /// How requests ended other than well.
+    pub ends: Ends,
     /// From the last byte until it began.
     pub queue: LiveHistogram,
     /// Slices.
@@ -111,6 +114,11 @@ impl WorkerMetrics {
         if let Some(blocked_ns) = spent.blocked_ns {
             counted.blocked.record(blocked_ns);
         }
+    }
+
+    /// Where ends of a route's requests are counted that are not good ones.
+    pub(crate) fn ends(&self, route: u16) -> &Ends {
+        &self.routes.of(route).ends
     }
 
     /// What was counted of a route, if anything.
