@@ -1,17 +1,22 @@
 //! What a refusal costs: processor time of the listener's thread for a request that is refused, from its bytes to its
-//! answer's, beside that for one that is admitted, from the kernel's own count, over real sockets.
+//! answer's, beside that for one that is admitted, over real sockets: by the kernel's own count, and of that the part
+//! outside of the kernel, which is luge's.
 //!
 //! A server is started with two tenants, one of which has a budget that one request uses up; the same client asks the
 //! one and the other in turn, on as many connections. Times are of this machine; the ratio is what tells.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 2_000;
 const TURNS: usize = 7;
+
+/// The unit of user time in `/proc`: a hundredth of a second on every Linux there is.
+const TICK_NS: f64 = 1e7;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -27,16 +32,15 @@ fn main() -> Outcome<()> {
     // The budget is used up, and everything is warm.
     rounds_of(&mut refused, 10, None)?;
     rounds_of(&mut admitted, 10, Some("200"))?;
-    println!("{:>12} {:>12} {:>8}", "refused", "admitted", "ratio");
+    println!(
+        "{:>24} {:>24} {:>8}",
+        "refused, luge's part", "admitted, luge's part", "ratio"
+    );
     for _ in 0..turns {
-        let refusal_ns = server.cost_ns(&mut refused, rounds, "429")?;
-        let answer_ns = server.cost_ns(&mut admitted, rounds, "200")?;
-        println!(
-            "{:>9.2} µs {:>9.2} µs {:>8.2}",
-            refusal_ns / 1e3,
-            answer_ns / 1e3,
-            refusal_ns / answer_ns
-        );
+        let refusal = server.cost(&mut refused, rounds, "429")?;
+        let answer = server.cost(&mut admitted, rounds, "200")?;
+        let ratio = refusal.whole_ns / answer.whole_ns;
+        println!("{refusal:>24} {answer:>24} {ratio:>8.2}");
     }
     server.end()
 }
@@ -44,6 +48,24 @@ fn main() -> Outcome<()> {
 struct Server {
     child: Child,
     ports: [u16; 2],
+}
+
+/// Processor time.
+struct Cost {
+    whole_ns: f64,
+    /// Outside of the kernel.
+    user_ns: f64,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!(
+            "{:.2} µs, {:.2} µs",
+            self.whole_ns / 1e3,
+            self.user_ns / 1e3
+        );
+        f.pad(&text)
+    }
 }
 
 struct Client {
@@ -59,10 +81,12 @@ impl Server {
             folder.join("empty.wat"),
             "(module (func (export \"_start\")))",
         )?;
+        let ports = free_ports()?;
         let route = r#"{"route": "/", "path": "empty.wat", "expected-execution-us": 10}"#;
         let spec = format!(
-            r#"[{{"name": "poor", "port": 0, "max-budget-us": 1, "replenishment-period-us": 3600000000, "routes": [{route}]}},
-                {{"name": "rich", "port": 0, "routes": [{route}]}}]"#
+            r#"[{{"name": "poor", "port": {}, "max-budget-us": 1, "replenishment-period-us": 3600000000, "routes": [{route}]}},
+                {{"name": "rich", "port": {}, "routes": [{route}]}}]"#,
+            ports[0], ports[1]
         );
         std::fs::write(folder.join("spec.json"), spec)?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_luge"))
@@ -78,19 +102,16 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()?;
         let lines = BufReader::new(child.stderr.take().ok_or("no log")?).lines();
-        let mut ports = Vec::new();
+        let mut serving = 0;
         for line in lines {
-            let event: serde_json::Value = serde_json::from_str(&line?)?;
-            if event["message"] == "serving" {
-                let address = event["address"].as_str().ok_or("no address")?;
-                ports.push(address.rsplit(':').next().ok_or("no port")?.parse()?);
-            }
-            if ports.len() == 2 {
+            let line = line?;
+            let event: serde_json::Value = serde_json::from_str(&line)?;
+            serving += usize::from(event["message"] == "serving");
+            if serving == ports.len() {
                 break;
             }
         }
         std::fs::remove_dir_all(&folder)?;
-        let ports = ports.try_into().map_err(|_| "the server has not started")?;
         Ok(Self { child, ports })
     }
 
@@ -105,20 +126,32 @@ impl Server {
     }
 
     /// Of the listener, for each request.
-    fn cost_ns(&mut self, clients: &mut [Client], rounds: usize, status: &str) -> Outcome<f64> {
-        let before_ns = self.listener_ns()?;
+    fn cost(&mut self, clients: &mut [Client], rounds: usize, status: &str) -> Outcome<Cost> {
+        let before = self.listener()?;
         rounds_of(clients, rounds, Some(status))?;
-        let used_ns = self.listener_ns()? - before_ns;
-        Ok(used_ns as f64 / (rounds * clients.len()) as f64)
+        let after = self.listener()?;
+        let requests = (rounds * clients.len()) as f64;
+        Ok(Cost {
+            whole_ns: (after.whole_ns - before.whole_ns) / requests,
+            user_ns: (after.user_ns - before.user_ns) / requests,
+        })
     }
 
-    fn listener_ns(&self) -> Outcome<u64> {
+    /// What its thread has used so far.
+    fn listener(&self) -> Outcome<Cost> {
         for entry in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let folder = entry?.path();
-            if std::fs::read_to_string(folder.join("comm"))?.trim() == "luge-listener" {
-                let stat = std::fs::read_to_string(folder.join("schedstat"))?;
-                return Ok(stat.split(' ').next().ok_or("no time")?.parse()?);
+            let read = |name: &str| std::fs::read_to_string(folder.join(name));
+            if read("comm")?.trim() != "luge-listener" {
+                continue;
             }
+            let (schedstat, stat) = (read("schedstat")?, read("stat")?);
+            let whole_ns = schedstat.split(' ').next().ok_or("no time")?.parse()?;
+            // The fields behind the name, which may hold anything: the twelfth is user time.
+            let behind = stat.rsplit(')').next().ok_or("no name")?;
+            let ticks: f64 = behind.split(' ').nth(12).ok_or("no user time")?.parse()?;
+            let user_ns = ticks * TICK_NS;
+            return Ok(Cost { whole_ns, user_ns });
         }
         Err("there is no listener".into())
     }
@@ -128,6 +161,15 @@ impl Server {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// Ports that nobody listens at now.
+fn free_ports() -> Outcome<[u16; 2]> {
+    let held = [
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    ];
+    Ok([held[0].local_addr()?.port(), held[1].local_addr()?.port()])
 }
 
 /// Each client asks once a round; all answers have this status.
