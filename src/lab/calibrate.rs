@@ -1,7 +1,7 @@
 //! What things cost on this machine: measured on servers of the lab's, by the events that they record, so that the
 //! simulator is told what is true here, and a request can be asked to take 25 µs.
 //!
-//! | cost | is the median of |
+//! | cost | is at the median (finish and preempt: on average) |
 //! | --- | --- |
 //! | round | how much longer the spin function runs for each round, on a server without preemption |
 //! | function | how long a function runs alone, without the start of its sandbox |

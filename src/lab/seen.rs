@@ -1,9 +1,10 @@
 //! What the recording of a run shows of what things cost: of one that is made to calibrate, and of each run of an
 //! experiment, for the simulator that runs beside it.
 //!
-//! All are medians. A machine's clock rate and its neighbours change within minutes, so what was measured before the runs
-//! may be wrong by a third when they are made; medians of what happened between slices say nothing of queues and tails,
-//! which are what the simulator is asked for.
+//! A machine's clock rate and its neighbours change within minutes, so what was measured before the runs may be wrong by a
+//! third when they are made. What takes the worker's time (starts, ends, preemptions, the speed of code) is told as a mean,
+//! interrupts included, as it is the sum that makes queues; dispatch, which nobody waits for twice, as a median. Neither
+//! says anything of queues and tails, which are what the simulator is asked for.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +78,7 @@ impl<'s> Seen<'s> {
             let pairs = slices.windows(2).filter(|pair| counts(&pair[0], &pair[1]));
             gaps.extend(pairs.map(|pair| pair[1].0.saturating_sub(pair[0].1)));
         }
-        median(gaps)
+        mean(&gaps)
     }
 
     /// Of each worker, in order.
@@ -105,7 +106,7 @@ impl<'s> Seen<'s> {
         }
         by_size.retain(|_, ran_ns| ran_ns.len() >= REQUESTS_MIN);
         let mut sizes = by_size.into_iter();
-        let known = |(service_ns, ran_ns): (Nanos, Vec<Nanos>)| Some((service_ns, median(ran_ns)?));
+        let known = |(service_ns, ran_ns): (Nanos, Vec<Nanos>)| Some((service_ns, mean(&ran_ns)?));
         let Some((short_ns, short_ran_ns)) = sizes.next().and_then(known) else {
             return (before.start_ns, before.stretch);
         };
@@ -121,6 +122,12 @@ impl<'s> Seen<'s> {
         let start_ns = short_ran_ns as f64 - stretch * short_ns as f64;
         (start_ns.max(0.0) as Nanos, stretch)
     }
+}
+
+/// `None` of nothing.
+fn mean(values: &[Nanos]) -> Option<Nanos> {
+    let sum: Nanos = values.iter().sum();
+    sum.checked_div(values.len() as Nanos)
 }
 
 /// `None` of nothing.

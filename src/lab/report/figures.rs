@@ -520,7 +520,7 @@ pub fn ends(digest: &Digest<'_>) -> Section {
         let chart = lines(
             digest,
             format!("Requests that {what}"),
-            Axis::linear(&format!("requests that {what}"), Unit::Percent).from(0.0),
+            Axis::linear("part of the requests", Unit::Percent).from(0.0),
             panels,
             Vec::new(),
         );
