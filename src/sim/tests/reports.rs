@@ -1,5 +1,7 @@
 //! What is printed is what happened.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use clap::Parser;
 
 use crate::sim::progress::Progress;
@@ -136,7 +138,11 @@ fn the_table_says_deadlines_and_the_largest() {
 }
 
 pub(super) fn file(name: &str, text: impl AsRef<[u8]>) -> String {
-    let path = std::env::temp_dir().join(format!("luge-sim-{}-{name}", std::process::id()));
+    static FILES: AtomicU64 = AtomicU64::new(0);
+    // Tests that run at once may call their files alike.
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("luge-sim-{}-{number}-{name}", std::process::id());
+    let path = std::env::temp_dir().join(name);
     std::fs::write(&path, text).expect("a temporary file");
     path.display().to_string()
 }
