@@ -217,6 +217,31 @@ mod tests {
         histogram
     }
 
+    /// What is larger than all values moves percentiles as if it were among them.
+    #[test]
+    fn what_is_larger_than_all_counts_for_percentiles() {
+        let values = of(1..=1_000);
+        for (percentile, larger, expected) in [
+            (Percentile::P50, 0, Some(500.0)),
+            (Percentile::P50, 500, Some(750.0)),
+            (Percentile::P50, 1_000, Some(1_000.0)),
+            (Percentile::P50, 1_001, Some(f64::INFINITY)),
+            (Percentile::P90, 111, Some(1_000.0)),
+            (Percentile::P90, 112, Some(f64::INFINITY)),
+            (Percentile::P99_9, 0, None),
+            (Percentile::P99_9, 9_000, Some(f64::INFINITY)),
+        ] {
+            let found = values.percentile_beside(percentile, larger);
+            assert_eq!(found, expected, "{percentile:?} beside {larger}");
+        }
+        assert_eq!(
+            Histogram::new().percentile_beside(Percentile::P50, 10),
+            None
+        );
+        let none = Histogram::new().percentile_beside(Percentile::P50, 20);
+        assert_eq!(none, Some(f64::INFINITY));
+    }
+
     #[test]
     fn a_percentile_needs_ten_values_beyond_it() {
         // percentile, the least number of values for which it is told

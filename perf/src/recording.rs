@@ -250,6 +250,32 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+/// A recording that was read as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// What it is of.
+    pub header: Header,
+    /// What was recorded, in the order of the file.
+    pub chunks: Vec<Chunk>,
+    /// Whether the end of the file is missing.
+    pub is_truncated: bool,
+}
+
+/// Reads a recording as a whole, into memory.
+///
+/// # Errors
+///
+/// [`RecordingError`].
+pub fn read(input: impl Read) -> Result<Whole, RecordingError> {
+    let mut reader = Reader::new(input)?;
+    let chunks = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
+    Ok(Whole {
+        chunks,
+        is_truncated: reader.is_truncated(),
+        header: reader.header,
+    })
+}
+
 /// Reads a recording, chunk by chunk.
 pub struct Reader<R> {
     input: R,
@@ -480,10 +506,9 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<(Vec<Chunk>, bool), RecordingError> {
-        let mut reader = Reader::new(bytes)?;
-        assert_eq!(reader.header(), &header());
-        let chunks = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
-        Ok((chunks, reader.is_truncated()))
+        let whole = super::read(bytes)?;
+        assert_eq!(whole.header, header());
+        Ok((whole.chunks, whole.is_truncated))
     }
 
     #[test]

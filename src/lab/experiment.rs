@@ -174,6 +174,11 @@ impl Experiment {
         check::check(name, text, folder)
     }
 
+    /// How much of the beginning is not measured.
+    pub fn warmup_ns(&self) -> Nanos {
+        self.duration_ns / 100 * Nanos::from(self.warmup_percent)
+    }
+
     /// Whether there are tenants.
     pub fn has_tenants(&self) -> bool {
         self.tenants.iter().any(|tenant| !tenant.name.is_empty())

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use perf::recording::Reader;
+use perf::recording::{self, Whole};
 use perf::story::Stories;
 use perf::tail::{Classes, Explanation, explain};
 
@@ -47,13 +47,12 @@ pub fn of_results(results: &Results) -> String {
 pub fn of_recording(file: &Path, per_million: u32) -> Result<String, String> {
     let place = |why: String| format!("{}: {why}", file.display());
     let opened = File::open(file).map_err(|error| place(error.to_string()))?;
-    let reader = Reader::new(BufReader::with_capacity(1 << 20, opened));
-    let mut reader = reader.map_err(|error| place(error.to_string()))?;
-    let header = reader.header().clone();
-    let mut chunks = Vec::new();
-    for chunk in reader.by_ref() {
-        chunks.push(chunk.map_err(|error| place(error.to_string()))?);
-    }
+    let read = recording::read(BufReader::with_capacity(1 << 20, opened));
+    let Whole {
+        header,
+        chunks,
+        is_truncated,
+    } = read.map_err(|error| place(error.to_string()))?;
     let stories = Stories::of(chunks);
     let routes = header.routes.len() as u16;
     let unknown = stories.whole.iter().find(|story| story.route >= routes);
@@ -75,6 +74,9 @@ pub fn of_recording(file: &Path, per_million: u32) -> Result<String, String> {
     let explanation = explain(&stories.whole, &classes, per_million, 0..u64::MAX);
     let explanation = explanation.ok_or_else(|| place("no request has finished in it".into()))?;
     let mut text = table(&explanation, &classes);
+    if is_truncated {
+        text.push_str("the end of the file is missing\n");
+    }
     if stories.torn + stories.lost > 0 {
         let _infallible = writeln!(
             text,

@@ -1,12 +1,12 @@
 //! A run on a real server: starts it, sends it the requests of the schedule, ends it, and reads what it has recorded.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use perf::Arrivals;
 use perf::event::What as Event;
-use perf::recording::{Chunk, Reader};
+use perf::recording::{self, Chunk, Whole};
 use sched::Nanos;
 
 use super::experiment::{Axis, Experiment, Policy, What};
@@ -26,6 +26,9 @@ use crate::sim::front::{Learn, Room};
 
 /// What a server records, in its folder.
 pub const RECORDING: &str = "server.rec";
+
+/// What is said of an end that was asked for.
+pub const INTERRUPTED: &str = "interrupted";
 
 /// What the load generator says, there too.
 pub const LOAD: &str = "load.json";
@@ -185,9 +188,8 @@ impl Live<'_> {
         let cpu = used
             .into_iter()
             .map(|(name, ns)| (name, ns as f64 / elapsed_ns));
-        let is_stopped = self.stop.load(std::sync::atomic::Ordering::Relaxed);
-        match is_stopped {
-            true => Err("interrupted".to_owned()),
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(INTERRUPTED.to_owned()),
             false => Ok((Report::new(&plan, &books, started, false), cpu.collect())),
         }
     }
@@ -213,7 +215,7 @@ impl Live<'_> {
             rate: open.then(|| requests.len() as f64 * 1e9 / load.duration_ns as f64),
             duration_ns: load.duration_ns,
             requests_max: load.requests_max,
-            warmup_ns: load.duration_ns / 100 * u64::from(self.experiment.warmup_percent),
+            warmup_ns: self.experiment.warmup_ns(),
             timeout_ns: TIMEOUT.as_nanos() as u64,
             spin_ns: if self.places.shared {
                 0
@@ -329,15 +331,18 @@ fn admission(room: Room) -> Vec<String> {
 pub fn read(file: &Path) -> Result<Vec<Chunk>, String> {
     let place = |why: String| format!("{}: {why}", file.display());
     let opened = std::fs::File::open(file).map_err(|error| place(error.to_string()))?;
-    let reader = Reader::new(std::io::BufReader::with_capacity(1 << 20, opened));
-    let mut reader = reader.map_err(|error| place(error.to_string()))?;
-    let names = reader.header().routes.iter();
-    let routes = names.map(|route| spec::route_of(&route.name));
-    let routes = routes.collect::<Result<Vec<_>, _>>().map_err(place)?;
-    let mut chunks = Vec::new();
-    for chunk in reader.by_ref() {
-        chunks.push(chunk.map_err(|error| place(error.to_string()))?);
+    let whole = recording::read(std::io::BufReader::with_capacity(1 << 20, opened));
+    let Whole {
+        header,
+        mut chunks,
+        is_truncated,
+    } = whole.map_err(|error| place(error.to_string()))?;
+    if is_truncated {
+        return Err(place("its end is missing".to_owned()));
     }
+    let routes = header.routes.iter();
+    let routes = routes.map(|route| spec::route_of(&route.name));
+    let routes = routes.collect::<Result<Vec<_>, _>>().map_err(place)?;
     for event in chunks.iter_mut().flat_map(|chunk| &mut chunk.events) {
         if let Event::Arrived { route, .. } = &mut event.what {
             let known = routes.get(usize::from(*route));

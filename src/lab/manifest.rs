@@ -22,6 +22,8 @@ pub struct Manifest {
     pub machine: Vec<(String, String)>,
     /// What is to be known before the figures are believed.
     pub warnings: Vec<String>,
+    /// Why not all runs were made; none if they were.
+    pub ended_early: Option<String>,
 }
 
 impl Manifest {
@@ -40,6 +42,7 @@ impl Manifest {
             seed,
             machine: machine_facts(places),
             warnings,
+            ended_early: None,
         }
     }
 }

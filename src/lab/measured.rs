@@ -288,6 +288,11 @@ impl OfClass {
         self.ran_ns.record(ran_ns);
     }
 
+    /// How many were not answered, or with an error.
+    pub fn unanswered(&self) -> u64 {
+        self.refused + self.dropped
+    }
+
     /// Adds those of another run.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;

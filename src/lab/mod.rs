@@ -126,9 +126,8 @@ fn run_experiment(asked: &Run) -> Result<Exit, Wrong> {
     let results = order.carry_out()?;
     results.write(&asked.out)?;
     let told = write_report(&results, &asked.out)?;
-    let warnings = &results.manifest.warnings;
-    let is_whole = !warnings.iter().any(|it| it.starts_with(run::ENDED_EARLY));
     let printed = print(&told);
+    let is_whole = results.manifest.ended_early.is_none();
     Ok(if is_whole { printed } else { Exit::Failure })
 }
 

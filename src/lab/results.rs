@@ -229,7 +229,7 @@ impl Wanted {
         let value = match self.statistic {
             Statistic::Mean => histogram.mean(),
             Statistic::At(percentile) => {
-                histogram.percentile_beside(percentile, class.refused + class.dropped)
+                histogram.percentile_beside(percentile, class.unanswered())
             }
         };
         Some(value? / scale)

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use perf::recording::Chunk;
-use perf::story::{Stories, Story};
+use perf::story::Stories;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,7 +14,7 @@ use sched::Nanos;
 use super::calibrate::{Calibration, Mode};
 use super::experiment::{Axis, Experiment, Policy, Sender, What};
 use super::limits::{NOISE, QUANTUM_DEFAULT_US};
-use super::live::{Live, RECORDING};
+use super::live::{INTERRUPTED, Live, RECORDING};
 use super::manifest::Manifest;
 use super::measured::{Frame, Measured};
 use super::noise::Noise;
@@ -57,12 +56,6 @@ struct Rig<'e> {
     progress: ProgressBar,
 }
 
-/// A warning that begins so says why not all runs were made.
-pub const ENDED_EARLY: &str = "it ended early: ";
-
-/// What is said of an end that was asked for.
-const INTERRUPTED: &str = "interrupted";
-
 impl Drop for Rig<'_> {
     fn drop(&mut self) {
         // Of no use but to the next server; there may be none.
@@ -71,7 +64,7 @@ impl Drop for Rig<'_> {
 }
 
 impl Order<'_> {
-    /// Runs all of it, and returns what came out. What ends it early is among the warnings of what came out until then.
+    /// Runs all of it, and returns what came out. What ends it early is in the manifest of what came out until then.
     ///
     /// # Errors
     ///
@@ -97,9 +90,8 @@ impl Order<'_> {
             if runs.is_empty() {
                 return Err(why);
             }
-            let warning = format!("{ENDED_EARLY}{why}");
-            eprintln!("luge lab: {warning}");
-            manifest.warnings.push(warning);
+            eprintln!("luge lab: not all runs were made: {why}");
+            manifest.ended_early = Some(why);
         }
         if !self.keeps_recordings {
             discard(self.out, &runs)?;
@@ -261,7 +253,12 @@ impl<'e> Rig<'e> {
             self.progress
                 .inc(self.order.experiment.duration_ns / 1_000_000);
             let before = calibration.mode(policy).expect("each was measured");
-            let costs = self.seen(&ran.chunks, &requests, before);
+            let stories = Stories::of(ran.chunks);
+            let seen = Seen {
+                stories: &stories.whole,
+                routes: &requests.routes,
+            };
+            let costs = seen.mode(before);
             let mut warnings = ran.warnings;
             warnings.extend(ran.report.warnings());
             runs.push(Run {
@@ -272,21 +269,10 @@ impl<'e> Rig<'e> {
                     costs: Some(costs),
                 }),
                 folder: Some(folder),
-                ..self.told(*point, Origin::Live, ran.chunks, &requests)
+                ..self.told(*point, Origin::Live, &stories, &requests)
             });
         }
         Ok(())
-    }
-
-    /// What a server's run shows of what things cost in it.
-    fn seen(&self, chunks: &[Chunk], requests: &Requests, before: &Mode) -> Mode {
-        let mut stories = Stories::of(chunks.to_vec()).whole;
-        stories.retain(Story::is_finished);
-        let seen = Seen {
-            stories: &stories,
-            routes: &requests.routes,
-        };
-        seen.mode(before)
     }
 
     /// What a policy costs at a point: as the server there has shown, or as was measured before.
@@ -294,6 +280,7 @@ impl<'e> Rig<'e> {
         let value = self.order.experiment.sweep.values[point.value];
         let of_point = |run: &&Run| {
             (run.policy, run.value, run.repetition) == (point.policy, value, point.repetition)
+                && run.origin == Origin::Live
         };
         let own = runs.iter().find(of_point).and_then(|run| run.live.as_ref());
         let before = || self.calibration.as_ref()?.mode(self.policy(point));
@@ -322,7 +309,8 @@ impl<'e> Rig<'e> {
             let asked = self.asked(point.value, point.repetition);
             let stretch = mode.map_or(1.0, |mode| mode.stretch);
             let chunks = simulate(&machine, &asked, &requests, stretch);
-            Ok(self.told(point, Origin::Simulated, chunks, &requests))
+            let stories = Stories::of(chunks);
+            Ok(self.told(point, Origin::Simulated, &stories, &requests))
         };
         parallel::map(points.len(), run).into_iter().collect()
     }
@@ -352,7 +340,8 @@ impl<'e> Rig<'e> {
             let recording = self.order.out.join(folder).join(RECORDING);
             let chunks = replay(&self.machine(point, costs), &recording)?;
             let requests = self.requests(point)?;
-            Ok(self.told(point, Origin::Replayed, chunks, &requests))
+            let stories = Stories::of(chunks);
+            Ok(self.told(point, Origin::Replayed, &stories, &requests))
         };
         parallel::map(live.len(), replay).into_iter().collect()
     }
@@ -366,10 +355,8 @@ impl<'e> Rig<'e> {
         machine(self.order.experiment, self.policy(point), quantum_ns, costs)
     }
 
-    fn told(&self, point: Point, origin: Origin, chunks: Vec<Chunk>, requests: &Requests) -> Run {
+    fn told(&self, point: Point, origin: Origin, stories: &Stories, requests: &Requests) -> Run {
         let experiment = self.order.experiment;
-        let stories = Stories::of(chunks);
-        let warmup_ns = experiment.duration_ns / 100 * Nanos::from(experiment.warmup_percent);
         let frame = Frame {
             routes: &requests.routes,
             names: experiment
@@ -378,8 +365,8 @@ impl<'e> Rig<'e> {
                 .map(|class| class.name.clone())
                 .collect(),
             workers: experiment.workers,
-            start_ns: start_ns(&stories, requests, origin),
-            warmup_ns,
+            start_ns: start_ns(stories, requests, origin),
+            warmup_ns: experiment.warmup_ns(),
             duration_ns: experiment.duration_ns,
             interval_ns: experiment.interval_ns,
         };
@@ -389,7 +376,7 @@ impl<'e> Rig<'e> {
             value: experiment.sweep.values[point.value],
             repetition: point.repetition,
             folder: None,
-            measured: Measured::new(&stories, &frame),
+            measured: Measured::new(stories, &frame),
             live: None,
         }
     }

@@ -23,7 +23,7 @@ const SPREAD_MIN: u64 = 4;
 /// By what factor code may be said to be slower or faster than it was before the runs.
 const STRETCH_MAX: f64 = 2.0;
 
-/// Stories of a run that ended well, and the routes that they are of.
+/// Stories of a run, and the routes that they are of.
 #[derive(Clone, Copy)]
 pub struct Seen<'s> {
     pub stories: &'s [Story],
@@ -69,7 +69,10 @@ impl<'s> Seen<'s> {
 
     /// From a slice that the clock has ended to the next one.
     pub fn preempt_ns(self) -> Option<Nanos> {
-        self.between(|(_, to_ns, story), _| *to_ns < story.ended_ns)
+        self.between(|(_, to_ns, story), _| {
+            let waits = story.blocks.iter().any(|(from_ns, _)| from_ns == to_ns);
+            *to_ns < story.ended_ns && !waits
+        })
     }
 
     fn between(self, counts: impl Fn(&Slice<'s>, &Slice<'s>) -> bool) -> Option<Nanos> {
@@ -98,7 +101,7 @@ impl<'s> Seen<'s> {
     /// From how long the shortest and the longest requests ran, less what their preemptions cost.
     fn start_and_stretch(self, before: &Mode) -> (Nanos, f64) {
         let mut by_size = BTreeMap::<Nanos, Vec<Nanos>>::new();
-        for story in self.stories {
+        for story in self.stories.iter().filter(|story| story.is_finished()) {
             let route = self.routes[usize::from(story.route)];
             let preempted_ns = u64::from(story.preemptions) * before.inflation_ns;
             let own = by_size.entry(route.service_ns).or_default();
@@ -204,6 +207,18 @@ mod tests {
             stories.push(story(0, from + 400, &[(from + 508, from + 628)]));
             stories.push(story(0, from + 1_200, &[(from + 1_257, from + 1_377)]));
         }
+        // Who waits for something of its own leaves the worker to nobody for long, and one that was dropped ran for nothing.
+        let mut waiting = story(
+            0,
+            9_000_000,
+            &[(9_000_005, 9_000_010), (9_700_000, 9_700_115)],
+        );
+        waiting.blocks.push((9_000_010, 9_699_999));
+        waiting.preemptions = 0;
+        stories.push(waiting);
+        let mut dropped = story(0, 9_800_000, &[(9_800_005, 9_999_999)]);
+        dropped.end = Some(End::Dropped(perf::event::Drop::CpuLimit));
+        stories.push(dropped);
         let seen = Seen {
             stories: &stories,
             routes: &routes,

@@ -1,8 +1,11 @@
 //! `luge lab` as a user runs it: on servers that it starts and in the simulator, and what can be made of the results.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use crate::process::{Folder, Said, run};
+use crate::harness::wait_until;
+use crate::process::{Folder, Said, luge, run, signal};
 
 fn ok(said: Said) -> Said {
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
@@ -112,9 +115,62 @@ fn check_what_is_made_of_them(folder: &Folder, out: &str) {
     ]));
     assert!(said.out.contains("their time went to"), "{}", said.out);
     assert!(said.out.contains("running"), "{}", said.out);
+    // What a server has left that was killed.
+    let whole = std::fs::read(&recording).expect("it is there");
+    std::fs::write(&recording, &whole[..whole.len() - 3]).expect("it can be written");
+    let said = ok(run(["lab", "explain", recording.to_str().expect("text")]));
+    assert!(
+        said.out.contains("the end of the file is missing"),
+        "{}",
+        said.out
+    );
     // One run of each tells nothing of how they differ.
     let said = ok(run(["lab", "compare", out, out]));
     assert!(said.out.contains("too few runs"), "{}", said.out);
+}
+
+/// Who is interrupted tells what there is, fails, and leaves neither servers nor their cache.
+#[test]
+fn an_interrupted_experiment_tells_what_it_has() {
+    let folder = Folder::new();
+    let mut long = experiment();
+    long["repetitions"] = json!(100);
+    let file = folder.write("long.json", &long.to_string());
+    let out = folder.path("out");
+    let mut lab = luge();
+    lab.args(["lab", "run"]).arg(&file).arg("--out").arg(&out);
+    lab.stdout(Stdio::null()).stderr(Stdio::piped());
+    let lab = lab.spawn().expect("the program can be run");
+    // Step by step, each with patience of its own.
+    for step in [
+        "calibration/off-timer-alone",
+        "calibration/signal-timer-busy",
+        "calibration/signal-timer-long",
+        "runs/001",
+        "runs/002",
+        "runs/003",
+    ] {
+        wait_until(step, || out.join(step).exists());
+    }
+    signal(&lab, "INT");
+    let ended = lab.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("not all runs were made: "), "{said}");
+    let results: Value = serde_json::from_str(&folder.read("out/results.json")).expect("JSON");
+    let runs = results["runs"].as_array().expect("runs").len();
+    assert!((2..200).contains(&runs), "{runs}");
+    let why = results["manifest"]["ended_early"].as_str();
+    assert!(
+        why.is_some_and(|why| why.contains("interrupted")),
+        "{why:?}"
+    );
+    assert!(
+        folder
+            .read("out/report.html")
+            .contains("not all runs were made")
+    );
+    assert!(!out.join("cache").exists());
 }
 
 /// What is worse is a failure for scripts, and the same seed is the same.

@@ -50,6 +50,13 @@ pub fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Said {
     }
 }
 
+/// Sends a signal to a child that has not been waited for.
+pub fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let status = Command::new("kill").args(["-s", name, &pid]).status();
+    assert!(status.expect("kill can be run").success());
+}
+
 /// A folder of its own, which goes with it.
 pub struct Folder(PathBuf);
 
@@ -224,9 +231,7 @@ impl Serving {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(status.expect("kill can be run").success());
+        signal(&self.child, name);
     }
 
     /// Waits for the end.

@@ -60,25 +60,34 @@ pub fn shown(digest: &Digest<'_>) -> Vec<Line> {
         .collect()
 }
 
-/// A statistic of each policy along the axis.
-fn series(digest: &Digest<'_>, wanted: Wanted) -> Vec<Series> {
+/// A line for each policy and origin: what is known of it at each value of the axis, placed there by its horizontal place.
+fn along_axis(
+    digest: &Digest<'_>,
+    point: impl Fn(Line, usize, f64) -> Option<Point>,
+) -> Vec<Series> {
+    let results = digest.results;
     let series = shown(digest).into_iter().map(|line| {
-        let values = digest.results.axis.values.iter().enumerate();
-        let points = values.filter_map(|(at, value)| {
-            let found = digest.value(line, at, wanted)?;
-            let point = Point::new(along(digest.results, *value), found.value);
-            Some(match found.interval {
-                Some((low, high)) => point.within(low, high),
-                None => point,
-            })
-        });
+        let values = results.axis.values.iter().enumerate();
+        let points = values.filter_map(|(at, value)| point(line, at, along(results, *value)));
         Series {
-            name: digest.results.policies[line.0].name.clone(),
+            name: results.policies[line.0].name.clone(),
             origin: stroke(line.1),
             points: points.collect(),
         }
     });
     series.collect()
+}
+
+/// A statistic of each policy along the axis.
+fn series(digest: &Digest<'_>, wanted: Wanted) -> Vec<Series> {
+    along_axis(digest, |line, at, x| {
+        let found = digest.value(line, at, wanted)?;
+        let point = Point::new(x, found.value);
+        Some(match found.interval {
+            Some((low, high)) => point.within(low, high),
+            None => point,
+        })
+    })
 }
 
 fn lines(
@@ -109,7 +118,7 @@ enum End {
 impl End {
     fn count(self, class: &OfClass) -> u64 {
         match self {
-            Self::Useless => class.missed + class.refused + class.dropped,
+            Self::Useless => class.missed + class.unanswered(),
             Self::Refused => class.refused,
             Self::Dropped => class.dropped,
         }
@@ -165,7 +174,8 @@ pub fn tail(digest: &Digest<'_>) -> Section {
         );
         let caption = format!(
             "The {word} of the slowdown of all requests, by policy. Lower is better. Solid lines are the server, dashed \
-             ones the simulator; bars are 95 % confidence intervals between repetitions."
+             ones the simulator; bars are 95 % confidence intervals between repetitions. Requests that were not answered are \
+             slower than all others: where a percentile is one of them there is no point."
         );
         blocks.push(Block::Figure(Figure::new(chart, &caption)));
     }
@@ -182,23 +192,12 @@ pub fn tail(digest: &Digest<'_>) -> Section {
 
 /// How much is answered, which in a closed loop nobody has asked for.
 fn throughput(digest: &Digest<'_>) -> Block {
-    let results = digest.results;
-    let series = shown(digest).into_iter().map(|line| {
-        let values = results.axis.values.iter().enumerate();
-        let points = values.filter_map(|(at, value)| {
-            let measured = digest.measured(line, at)?;
-            let seconds = measured.window_ns as f64 / 1e9;
-            let rate = measured.all().finished as f64 / seconds;
-            Some(Point::new(along(results, *value), rate))
-        });
-        Series {
-            name: results.policies[line.0].name.clone(),
-            origin: stroke(line.1),
-            points: points.collect(),
-        }
+    let series = along_axis(digest, |line, at, x| {
+        let measured = digest.measured(line, at)?;
+        let seconds = measured.window_ns as f64 / 1e9;
+        Some(Point::new(x, measured.all().finished as f64 / seconds))
     });
-    let series: Vec<Series> = series.collect();
-    let title = format!("Throughput along the {}", results.axis.name);
+    let title = format!("Throughput along the {}", digest.results.axis.name);
     let y = Axis::linear("requests per second", Unit::One).from(0.0);
     let chart = lines(digest, title, y, vec![panel("", series)], Vec::new());
     let caption =
@@ -256,35 +255,28 @@ fn mean(digest: &Digest<'_>) -> Block {
         vec![panel("", all)],
         references(results, wanted),
     );
-    let caption = format!("The mean time from arrival until a request is over.{theory}");
+    let caption = format!(
+        "The mean time from arrival until a request is over, of those that were answered.{theory}"
+    );
     Block::Figure(Figure::new(chart, &caption))
 }
 
 /// How long requests wait for a processor.
 fn queue(digest: &Digest<'_>) -> Block {
-    let results = digest.results;
-    let series = shown(digest).into_iter().map(|line| {
-        let values = results.axis.values.iter().enumerate();
-        let points = values.filter_map(|(at, value)| {
-            let queue_ns = digest.measured(line, at)?.all().queue_ns;
-            let p99_ns = queue_ns.percentile(Percentile::P99)?;
-            Some(Point::new(along(results, *value), p99_ns.max(1) as f64))
-        });
-        Series {
-            name: results.policies[line.0].name.clone(),
-            origin: stroke(line.1),
-            points: points.collect(),
-        }
+    let series = along_axis(digest, |line, at, x| {
+        let queue_ns = digest.measured(line, at)?.all().queue_ns;
+        let p99_ns = queue_ns.percentile(Percentile::P99)?;
+        Some(Point::new(x, p99_ns.max(1) as f64))
     });
     let chart = lines(
         digest,
-        format!("Time in queue along the {}", results.axis.name),
+        format!("Time in queue along the {}", digest.results.axis.name),
         Axis::log("p99 of the time in queue", Unit::Nanoseconds),
-        vec![panel("", series.collect())],
+        vec![panel("", series)],
         Vec::new(),
     );
     let caption = "The p99 of the time in which a request was there and did not run: before its first slice, and between \
-                   two of them.";
+                   two of them; of requests that were answered.";
     Block::Figure(Figure::new(chart, caption))
 }
 
@@ -358,7 +350,7 @@ pub fn spectra(digest: &Digest<'_>) -> Section {
         });
         let caption = format!(
             "All percentiles of the {what} at {}, on an axis on which each nine is as wide as the one before; they end where \
-             fewer than ten requests lie beyond.",
+             fewer than ten requests lie beyond, or where those begin that were not answered.",
             value_text(results, results.axis.values[at])
         );
         // Too many numbers for a table; they are in the results.
@@ -382,11 +374,13 @@ fn spectrum(class: &OfClass, is_slowdown: bool) -> Vec<Point> {
         true => (&class.slowdown_permille, PERMILLE),
         false => (&class.sojourn_ns, 1.0),
     };
+    let unanswered = class.unanswered();
     let points = (0..SPECTRUM_POINTS).filter_map(|step| {
         let beyond = 0.5_f64.powf(f64::from(step) / 5.0);
         let hundredths = ((1.0 - beyond) * 1e4).floor() as u32;
-        let value = histogram.percentile(Percentile(hundredths))? as f64 / scale;
-        Some(Point::new(f64::from(hundredths) / 1e4, value))
+        let value = histogram.percentile_beside(Percentile(hundredths), unanswered)?;
+        let is_known = value.is_finite();
+        is_known.then(|| Point::new(f64::from(hundredths) / 1e4, value / scale))
     });
     let mut points: Vec<Point> = points.collect();
     points.dedup_by(|a, b| a.x == b.x);
@@ -535,23 +529,13 @@ pub fn ends(digest: &Digest<'_>) -> Section {
 
 /// The part of the requests, all or of a class, that had this end.
 fn parts_along(digest: &Digest<'_>, end: End, class: Option<usize>) -> Vec<Series> {
-    let results = digest.results;
-    let series = shown(digest).into_iter().map(|line| {
-        let values = results.axis.values.iter().enumerate();
-        let points = values.filter_map(|(at, value)| {
-            let measured = digest.measured(line, at)?;
-            let of = match class {
-                Some(class) => measured.classes.get(class)?.clone(),
-                None => measured.all(),
-            };
-            let part = end.count(&of) as f64 / of.requests.max(1) as f64;
-            Some(Point::new(along(results, *value), part))
-        });
-        Series {
-            name: results.policies[line.0].name.clone(),
-            origin: stroke(line.1),
-            points: points.collect(),
-        }
-    });
-    series.collect()
+    along_axis(digest, |line, at, x| {
+        let measured = digest.measured(line, at)?;
+        let of = match class {
+            Some(class) => measured.classes.get(class)?.clone(),
+            None => measured.all(),
+        };
+        let part = end.count(&of) as f64 / of.requests.max(1) as f64;
+        Some(Point::new(x, part))
+    })
 }

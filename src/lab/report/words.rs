@@ -59,6 +59,8 @@ pub fn lead(digest: &Digest<'_>) -> Vec<String> {
     let mut lead = vec![results.question.clone()];
     lead.extend(answers(digest));
     lead.push(how(results));
+    let ended = results.manifest.ended_early.iter();
+    lead.extend(ended.map(|why| format!("Note: not all runs were made: {why}.")));
     lead.extend(
         results
             .manifest

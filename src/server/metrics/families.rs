@@ -88,7 +88,10 @@ impl Collector for Scrape {
 
 fn facts(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     for facts in &metrics.about.facts {
-        let mut family = out.family(facts.name, facts.help, MetricType::Info)?;
+        let (name, help) = (facts.name, facts.help);
+        let mut family = out
+            .0
+            .encode_descriptor(name, help, None, MetricType::Info)?;
         family.encode_info(&facts.labels)?;
     }
     let about = &metrics.about;
@@ -528,13 +531,19 @@ impl Metrics {
 struct Text<'a>(DescriptorEncoder<'a>);
 
 impl Text<'_> {
-    fn family<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        self.0.encode_descriptor(name, help, None, kind)
+    /// A family, series by series.
+    fn each<V>(
+        &mut self,
+        (name, help, kind): (&str, &str, MetricType),
+        series: impl IntoIterator<Item = (Labels, V)>,
+        encode: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut series = series.into_iter().peekable();
+        if series.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        series.try_for_each(|(labels, value)| encode(&mut family.encode_family(&labels)?, value))
     }
 
     fn counters<V: EncodeCounterValue>(
@@ -543,15 +552,11 @@ impl Text<'_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, V)>,
     ) -> fmt::Result {
-        let mut series = series.into_iter().peekable();
-        if series.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.family(name, help, MetricType::Counter)?;
-        series.try_for_each(|(labels, value)| {
-            let mut metric = family.encode_family(&labels)?;
-            metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-        })
+        self.each(
+            (name, help, MetricType::Counter),
+            series,
+            |metric, value| metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
+        )
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
@@ -564,12 +569,9 @@ impl Text<'_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, V)>,
     ) -> fmt::Result {
-        let mut series = series.into_iter().peekable();
-        if series.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.family(name, help, MetricType::Gauge)?;
-        series.try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
+        self.each((name, help, MetricType::Gauge), series, |metric, value| {
+            metric.encode_gauge(&value)
+        })
     }
 
     fn histograms(
@@ -578,14 +580,9 @@ impl Text<'_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, Buckets)>,
     ) -> fmt::Result {
-        let mut series = series.into_iter().peekable();
-        if series.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.family(name, help, MetricType::Histogram)?;
-        series.try_for_each(|(labels, buckets)| {
+        let kind = (name, help, MetricType::Histogram);
+        self.each(kind, series, |metric, buckets| {
             let (sum_s, count) = (buckets.sum_ns as f64 / 1e9, buckets.count());
-            let mut metric = family.encode_family(&labels)?;
             metric.encode_histogram::<NoLabelSet>(sum_s, count, &bounded(&buckets), None)
         })
     }
