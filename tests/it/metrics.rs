@@ -187,13 +187,15 @@ fn what_is_under_way_is_seen() {
             ("luge_requests_abandoned_total", &[], 6),
             // Those too that never began.
             ("luge_deadline_misses_total", &[], 6),
-            ("luge_sandbox_resets_total", &[], 3),
             ("luge_request_blocked_seconds_count", &[], 1),
             ("luge_sandboxes", &[], 0),
             ("luge_requests_in_flight", &[], 0),
             ("luge_queue_depth", &[], 0),
         ],
     );
+    // One that waited may have begun in the place of another that had gone earlier.
+    let resets = over.sum("luge_sandbox_resets_total", &[]);
+    assert!((3.0..=6.0).contains(&resets), "{resets}");
 }
 
 #[test]
