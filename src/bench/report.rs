@@ -195,7 +195,7 @@ impl Report {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let generator = &self.generator;
-        if generator.valid == Some(false) {
+        if self.was_late() {
             let allowed_us = generator.lag_max_allowed_ns.unwrap_or(LAG_NS) / 1e3;
             warnings.push(format!(
                 "INVALID: the generator itself was late: the p99.9 of its lag is above {allowed_us:.0} µs \
@@ -218,6 +218,11 @@ impl Report {
             );
         }
         warnings
+    }
+
+    /// Whether the generator itself was late, so that its figures tell of it as well.
+    pub fn was_late(&self) -> bool {
+        self.generator.valid == Some(false)
     }
 
     /// The JSON text.

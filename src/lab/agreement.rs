@@ -18,12 +18,12 @@ const COMPARED: [(Percentile, f64); 3] = [
 
 /// How to read it.
 pub const LEGEND: &str = "The simulator runs the server's scheduler on the requests as they were meant, with what starts, ends, \
-preemptions and dispatch cost on average in the server's run beside it; it agrees if p50 and p99 are within 15 % and p99.9 within \
+preemptions and dispatch cost on average in the server's run beside it, and with the stalls of its cores; it agrees if p50 and p99 are within 15 % and p99.9 within \
 30 %. What differs by less than the interval between repetitions, or by what the stalls of the noise floor add to the shortest \
 requests, is within the noise, and says nothing. The simulator of the recording runs the same requests as the server has \
 recorded them: when they really came, and how long each really ran. If that one agrees and the other does not, the scheduler is \
 simulated rightly and something else differs: arrivals that came late, or services that took longer than what was measured \
-before (interrupts, other processes, caches, a clock rate that changes).";
+before (interrupts, other processes, caches, a clock rate that changes). It has no stalls but those within the services.";
 
 /// A percentile of the slowdown at a point.
 #[derive(Clone, Copy, Debug, PartialEq)]

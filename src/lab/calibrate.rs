@@ -29,6 +29,7 @@ use crate::sim::arrivals::{Estimate, Process};
 use crate::sim::engine::Costs;
 use crate::sim::front::Room;
 use crate::sim::service::Service;
+use crate::sim::stalls::Stalls;
 
 /// Rounds of requests that run for a while: some milliseconds here, and less than that on a faster machine.
 const ROUNDS: Nanos = 200_000;
@@ -72,6 +73,12 @@ pub struct Mode {
     pub lateness_ns: Nanos,
     /// How much longer code runs than without preemption: what its checks cost.
     pub stretch: f64,
+    /// Of a worker's core. None before the runs: see the noise floor.
+    #[serde(default)]
+    pub stalls: Stalls,
+    /// Of the listener's core, while it dispatches.
+    #[serde(default)]
+    pub listener_stalls: Stalls,
 }
 
 /// The classes of the calibration's own experiment; the functions of the other one follow.
@@ -332,6 +339,8 @@ impl Rig<'_> {
             inflation_ns: 0,
             lateness_ns: 0,
             stretch: own_round_ns / round_ns,
+            stalls: Stalls::default(),
+            listener_stalls: Stalls::default(),
         };
         if preemption != Preemption::Off {
             let quantum_ns = QUANTUM_DEFAULT_US * 1_000;
@@ -352,6 +361,7 @@ impl Alone {
         Seen {
             stories: &self.stories,
             routes: &self.routes,
+            quantum_ns: QUANTUM_DEFAULT_US * 1_000,
         }
     }
 

@@ -112,6 +112,11 @@ pub fn compare(first: &Results, second: &Results) -> Result<Vec<Change>, String>
         ("workers", first.workers == second.workers),
         ("duration", first.duration_ns == second.duration_ns),
         ("warm-up", first.warmup_percent == second.warmup_percent),
+        // With none, nothing takes time in the simulator.
+        (
+            "costs, which only one has measured",
+            first.calibration.is_some() == second.calibration.is_some(),
+        ),
     ] {
         if !is_same {
             return Err(format!(

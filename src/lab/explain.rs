@@ -95,12 +95,12 @@ fn table(explanation: &Explanation, classes: &Classes) -> String {
     } = explanation;
     let mean_us = |sojourn_ns: u64, requests: u64| sojourn_ns as f64 / requests.max(1) as f64 / 1e3;
     let mut text = format!(
-        "{} of {} requests took {:.1} times as long as they ran, or more\n\n{:<32} {:>14} {:>14}\n{:<32} {:>11.1} µs {:>11.1} µs\n",
+        "{} of {} requests had the largest slowdown: they took {:.1} times as long as they ran, or more\n\n{:<32} {:>14} {:>14}\n{:<32} {:>11.1} µs {:>11.1} µs\n",
         tail.requests,
         all.requests,
         *from_permille as f64 / 1e3,
         "their time went to",
-        "the slowest",
+        "those",
         "all",
         "on average",
         mean_us(tail.sojourn_ns, tail.requests),

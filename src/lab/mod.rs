@@ -10,7 +10,7 @@
 //! | [`requests`] | the requests of a run |
 //! | [`places`], [`spec`], [`server`], [`live`] | runs on servers |
 //! | [`simulated`] | runs in the simulator |
-//! | [`mod@calibrate`], [`seen`], [`noise`], [`manifest`] | what things cost here, what the machine does, what it is |
+//! | [`mod@calibrate`], [`seen`], [`stalled`], [`noise`], [`manifest`] | what things cost here, what the machine does, what it is |
 //! | [`mod@run`] | all runs of an experiment |
 //! | [`measured`], [`results`], [`digest`] | what a run has shown, and all of them |
 //! | [`agreement`], [`theory`] | what simulator and theory say beside |
@@ -41,6 +41,7 @@ mod server;
 mod shipped;
 mod simulated;
 mod spec;
+mod stalled;
 #[cfg(test)]
 mod tests;
 mod theory;

@@ -130,6 +130,9 @@ pub struct Live {
     pub cpu: Vec<(String, f64)>,
     /// Whether all requests were answered, rightly.
     pub is_right: bool,
+    /// Whether the load generator was.
+    #[serde(default)]
+    pub was_late: bool,
     /// What the server says at its start, and the load generator of itself.
     pub warnings: Vec<String>,
     /// What things cost in it, as its recording shows; the simulator beside it reckons with that.

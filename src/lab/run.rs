@@ -23,9 +23,10 @@ use super::requests::{Asked, Requests};
 use super::results::{self, Origin, Results, Run};
 use super::seen::Seen;
 use super::simulated::{machine, replay, simulate};
-use crate::sim::engine::Costs;
+use crate::sim::engine::{Config, Costs};
 use crate::sim::parallel;
 use crate::sim::service::Service;
+use crate::sim::stalls::Stalls;
 
 /// What to do with an experiment.
 pub struct Order<'e> {
@@ -96,6 +97,7 @@ impl Order<'_> {
         if !self.keeps_recordings {
             discard(self.out, &runs)?;
         }
+        manifest.warnings.extend(rig.doubts(&runs));
         runs.sort_by_key(|run| (run.policy, run.origin, run.value.to_bits(), run.repetition));
         manifest.seconds = began.elapsed().as_secs_f64();
         Ok(rig.results(manifest, noise, runs))
@@ -148,6 +150,31 @@ impl<'e> Rig<'e> {
             runs.extend(replayed);
         }
         Ok(())
+    }
+
+    /// What is to be known of all runs before their figures are believed.
+    fn doubts(&self, runs: &[Run]) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let live: Vec<_> = runs.iter().filter_map(|run| run.live.as_ref()).collect();
+        let late = live.iter().filter(|live| live.was_late).count();
+        if late > 0 {
+            doubts.push(format!(
+                "in {late} of {} runs on servers the load generator was late: requests came otherwise than they were meant, \
+                 and are counted from when they came",
+                live.len()
+            ));
+        }
+        if self.order.experiment.is_simulated
+            && self.calibration.is_none()
+            && self.order.experiment.costs.is_none()
+        {
+            doubts.push(
+                "the simulator reckoned with no costs: starts, ends and preemptions took no time, which flatters small quanta. \
+                 A run on servers measures them, or the experiment says them (\"costs\")"
+                    .to_owned(),
+            );
+        }
+        doubts
     }
 
     fn services_of(&self, experiment: &Experiment) -> Vec<Service> {
@@ -257,6 +284,7 @@ impl<'e> Rig<'e> {
             let seen = Seen {
                 stories: &stories.whole,
                 routes: &requests.routes,
+                quantum_ns: self.quantum_us(*point) * 1_000,
             };
             let costs = seen.mode(before);
             let mut warnings = ran.warnings;
@@ -265,6 +293,7 @@ impl<'e> Rig<'e> {
                 live: Some(results::Live {
                     cpu: ran.cpu,
                     is_right: ran.report.is_right(),
+                    was_late: ran.report.was_late(),
                     warnings,
                     costs: Some(costs),
                 }),
@@ -305,7 +334,12 @@ impl<'e> Rig<'e> {
             let mode = self.mode(runs, point);
             let costs = mode.map(|mode| mode.costs());
             let costs = self.order.experiment.costs.or(costs).unwrap_or_default();
-            let machine = self.machine(point, costs);
+            let stalls = |of: fn(&Mode) -> &Stalls| mode.map(of).cloned().unwrap_or_default();
+            let machine = Config {
+                stalls: stalls(|mode| &mode.stalls),
+                listener_stalls: stalls(|mode| &mode.listener_stalls),
+                ..self.machine(point, costs)
+            };
             let asked = self.asked(point.value, point.repetition);
             let stretch = mode.map_or(1.0, |mode| mode.stretch);
             let chunks = simulate(&machine, &asked, &requests, stretch);
@@ -350,7 +384,7 @@ impl<'e> Rig<'e> {
         self.order.stop.load(Ordering::Relaxed)
     }
 
-    fn machine(&self, point: Point, costs: Costs) -> crate::sim::engine::Config {
+    fn machine(&self, point: Point, costs: Costs) -> Config {
         let quantum_ns = self.quantum_us(point) * 1_000;
         machine(self.order.experiment, self.policy(point), quantum_ns, costs)
     }

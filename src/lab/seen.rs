@@ -3,8 +3,9 @@
 //!
 //! A machine's clock rate and its neighbours change within minutes, so what was measured before the runs may be wrong by a
 //! third when they are made. What takes the worker's time (starts, ends, preemptions, the speed of code) is told as a mean,
-//! interrupts included, as it is the sum that makes queues; dispatch, which nobody waits for twice, as a median. Neither
-//! says anything of queues and tails, which are what the simulator is asked for.
+//! interrupts included, as it is the sum that makes queues; dispatch, which nobody waits for twice, as a median; and what
+//! stops the worker for longer, as [stalls](Stalls) of its core. None of them says anything of queues and tails, which are
+//! what the simulator is asked for.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use sched::Nanos;
 
 use super::calibrate::Mode;
 use super::requests::Route;
+use super::stalled::Stalled;
 
 /// Requests of a size of which there are fewer say nothing of how long it takes.
 const REQUESTS_MIN: usize = 20;
@@ -28,21 +30,28 @@ const STRETCH_MAX: f64 = 2.0;
 pub struct Seen<'s> {
     pub stories: &'s [Story],
     pub routes: &'s [Route],
+    pub quantum_ns: Nanos,
 }
 
 /// A slice with its story.
-type Slice<'s> = (Nanos, Nanos, &'s Story);
+pub type Slice<'s> = (Nanos, Nanos, &'s Story);
 
 impl<'s> Seen<'s> {
     /// What a run shows, and for what it does not show, what was measured before.
     pub fn mode(self, before: &Mode) -> Mode {
-        let (start_ns, stretch) = self.start_and_stretch(before);
+        let workers = self.slices();
+        let mut stalled = Stalled::of(&workers, self.routes, self.quantum_ns);
+        let (start_ns, stretch) = self.start_and_stretch(before, &stalled);
+        let finish_ns = stalled.mean_ns(self.finishes());
+        let preempt_ns = stalled.mean_ns(self.preemptions());
         Mode {
             dispatch_ns: self.dispatch_ns().unwrap_or(before.dispatch_ns),
             start_ns,
-            finish_ns: self.finish_ns().unwrap_or(before.finish_ns),
-            preempt_ns: self.preempt_ns().unwrap_or(before.preempt_ns),
+            finish_ns: finish_ns.unwrap_or(before.finish_ns),
+            preempt_ns: preempt_ns.unwrap_or(before.preempt_ns),
             stretch,
+            stalls: stalled.stalls(),
+            listener_stalls: Stalled::of_listener(self.stories).stalls(),
             ..before.clone()
         }
     }
@@ -62,26 +71,34 @@ impl<'s> Seen<'s> {
 
     /// From the end of a request to the next slice, with the next one there.
     pub fn finish_ns(self) -> Option<Nanos> {
+        Stalled::default().mean_ns(self.finishes())
+    }
+
+    /// From a slice that the clock has ended to the next one.
+    pub fn preempt_ns(self) -> Option<Nanos> {
+        Stalled::default().mean_ns(self.preemptions())
+    }
+
+    fn finishes(self) -> Vec<Nanos> {
         self.between(|(_, to_ns, story), (_, _, next)| {
             *to_ns >= story.ended_ns && next.dispatched_ns < *to_ns
         })
     }
 
-    /// From a slice that the clock has ended to the next one.
-    pub fn preempt_ns(self) -> Option<Nanos> {
+    fn preemptions(self) -> Vec<Nanos> {
         self.between(|(_, to_ns, story), _| {
             let waits = story.blocks.iter().any(|(from_ns, _)| from_ns == to_ns);
             *to_ns < story.ended_ns && !waits
         })
     }
 
-    fn between(self, counts: impl Fn(&Slice<'s>, &Slice<'s>) -> bool) -> Option<Nanos> {
+    fn between(self, counts: impl Fn(&Slice<'s>, &Slice<'s>) -> bool) -> Vec<Nanos> {
         let mut gaps = Vec::new();
         for slices in self.slices().into_values() {
             let pairs = slices.windows(2).filter(|pair| counts(&pair[0], &pair[1]));
             gaps.extend(pairs.map(|pair| pair[1].0.saturating_sub(pair[0].1)));
         }
-        mean(&gaps)
+        gaps
     }
 
     /// Of each worker, in order.
@@ -98,14 +115,15 @@ impl<'s> Seen<'s> {
         slices
     }
 
-    /// From how long the shortest and the longest requests ran, less what their preemptions cost.
-    fn start_and_stretch(self, before: &Mode) -> (Nanos, f64) {
+    /// From how long the shortest and the longest requests ran, less what their preemptions cost and what stopped them.
+    fn start_and_stretch(self, before: &Mode, stalled: &Stalled) -> (Nanos, f64) {
         let mut by_size = BTreeMap::<Nanos, Vec<Nanos>>::new();
         for story in self.stories.iter().filter(|story| story.is_finished()) {
             let route = self.routes[usize::from(story.route)];
             let preempted_ns = u64::from(story.preemptions) * before.inflation_ns;
+            let stalled_ns = stalled.within_ns(story);
             let own = by_size.entry(route.service_ns).or_default();
-            own.push(story.ran_ns().saturating_sub(preempted_ns));
+            own.push(story.ran_ns().saturating_sub(preempted_ns + stalled_ns));
         }
         by_size.retain(|_, ran_ns| ran_ns.len() >= REQUESTS_MIN);
         let mut sizes = by_size.into_iter();
@@ -128,7 +146,7 @@ impl<'s> Seen<'s> {
 }
 
 /// `None` of nothing.
-fn mean(values: &[Nanos]) -> Option<Nanos> {
+pub fn mean(values: &[Nanos]) -> Option<Nanos> {
     let sum: Nanos = values.iter().sum();
     sum.checked_div(values.len() as Nanos)
 }
@@ -144,6 +162,7 @@ mod tests {
     use perf::story::End;
 
     use super::*;
+    use crate::sim::stalls::Stalls;
 
     fn story(route: u16, arrived_ns: Nanos, slices: &[(Nanos, Nanos)]) -> Story {
         Story {
@@ -186,6 +205,8 @@ mod tests {
             inflation_ns: 10,
             lateness_ns: 7,
             stretch: 1.5,
+            stalls: Stalls::default(),
+            listener_stalls: Stalls::default(),
         }
     }
 
@@ -222,6 +243,7 @@ mod tests {
         let seen = Seen {
             stories: &stories,
             routes: &routes,
+            quantum_ns: 500,
         };
         let mode = seen.mode(&before());
         assert_eq!(mode.dispatch_ns, 5);
@@ -236,6 +258,7 @@ mod tests {
         let nothing = Seen {
             stories: &[],
             routes: &routes,
+            quantum_ns: 500,
         };
         assert_eq!(nothing.mode(&before()), before());
     }

@@ -19,6 +19,7 @@ use crate::sim::replay::{Owed, Replay};
 use crate::sim::scenario::Scenario;
 use crate::sim::service::Service;
 use crate::sim::source::{Open, Source};
+use crate::sim::stalls::Stalls;
 
 /// Requests that a worker has at most, begun and in its ring: the server's defaults.
 const TASKS_MAX: u32 = 1_280;
@@ -70,6 +71,8 @@ pub fn machine(
             ..Params::default()
         },
         costs,
+        stalls: Stalls::default(),
+        listener_stalls: Stalls::default(),
         dispatcher: policy.dispatcher,
         dispatch_params: policy.dispatch_params,
         front: FrontConfig {

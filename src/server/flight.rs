@@ -117,10 +117,16 @@ impl Flight {
         let base = folder.join(format!("luge-flight-{}-{why}", now.replace(':', "")));
         // One snapshot in both forms.
         let chunks = self.snapshot();
-        let mut file = BufWriter::new(File::create(base.with_extension("trace.json"))?);
+        let create = |ending: &str| {
+            let mut path = base.clone().into_os_string();
+            path.push(ending);
+            // What another one has written at the same moment is kept.
+            File::create_new(path).map(BufWriter::new)
+        };
+        let mut file = create(".trace.json")?;
         trace::write(&mut file, &self.header, &chunks)?;
         file.flush()?;
-        let mut file = BufWriter::new(File::create(base.with_extension("rec"))?);
+        let mut file = create(".rec")?;
         write_chunks(&mut Writer::new(&mut file, &self.header)?, &chunks)?;
         file.flush()?;
         Ok(base)

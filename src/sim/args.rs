@@ -19,6 +19,7 @@ use super::replay::{Recording, Replay};
 use super::run::Run;
 use super::scenario::Scenario;
 use super::service::parse_us;
+use super::stalls::Stalls;
 use super::tenants;
 use super::trace::{Format, Trace};
 use super::workload::Workload;
@@ -364,6 +365,8 @@ impl Args {
             workers,
             scheduler,
             params,
+            stalls: Stalls::default(),
+            listener_stalls: Stalls::default(),
             costs: Costs {
                 dispatch_ns: self.dispatch_ns,
                 start_ns: self.start_ns,

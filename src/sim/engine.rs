@@ -13,6 +13,9 @@
 //! A request is one burst of work, or several between which it waits for something that takes its time, or gives way;
 //! neither costs anything. Meanwhile its worker runs others.
 //!
+//! Whatever a worker does takes longer by the [stalls](super::stalls) of its core, and so
+//! does what the listener does.
+//!
 //! The timer is armed as on the server: at the start of a slice if somebody waits, during it for an arrival or a wake
 //! that would take the processor. The start of a sandbox cannot be interrupted. Of what happens at the same moment, ends
 //! precede wakes, and wakes precede arrivals.
@@ -36,6 +39,7 @@ use super::calendar::{Calendar, NEVER};
 use super::front::{Front, FrontConfig};
 use super::notes::Notes;
 use super::source::Source;
+use super::stalls::{Core, Stalls};
 use super::tenants::shares;
 use super::totals::Totals;
 use super::waiting::{Waiting, Wake};
@@ -47,6 +51,9 @@ const OWN_SEED: u64 = 0x6c61_7465;
 
 /// The listener as a source of notes; a worker is its index + 1.
 const LISTENER: usize = perf::recording::LISTENER as usize;
+
+/// The number of its core; a worker's is its index.
+const LISTENER_CORE: usize = usize::MAX;
 
 /// The status of what is answered.
 const OK: u16 = 200;
@@ -101,6 +108,10 @@ pub struct Config {
     pub scheduler: &'static Scheduler,
     pub params: Params,
     pub costs: Costs,
+    /// Of each worker's core.
+    pub stalls: Stalls,
+    /// Of the listener's, while it has a request to dispatch: what stops it otherwise makes requests arrive later.
+    pub listener_stalls: Stalls,
     pub dispatcher: &'static Dispatcher,
     pub dispatch_params: DispatchParams,
     pub front: FrontConfig,
@@ -163,6 +174,9 @@ pub struct Engine<S, N = ()> {
     coming_ns: Nanos,
     /// When the listener is done with what it has.
     listener_free_ns: Nanos,
+    /// Its time is that in which the listener is busy.
+    listener_core: Core,
+    listener_busy_ns: Nanos,
     random: Xoshiro256PlusPlus,
     front: Option<Front>,
     dispatch: Box<dyn Dispatch + Send>,
@@ -181,6 +195,7 @@ pub struct Engine<S, N = ()> {
 
 struct SimWorker {
     tasks: Worker<Job>,
+    core: Core,
     phase: Phase,
 }
 
@@ -216,11 +231,12 @@ impl<S: Source, N: Notes> Engine<S, N> {
     /// The same, and `notes` is told what happens.
     pub fn noting(config: Config, requests: S, notes: N) -> Self {
         let tenants = shares(&config.tenants, config.workers as u32);
-        let worker = |_| {
+        let worker = |index| {
             let mut policy = (config.scheduler.build)(&config.params);
             policy.set_tenants(0, &tenants);
             SimWorker {
                 tasks: Worker::new(policy, config.tasks_max),
+                core: Core::new(&config.stalls, index),
                 phase: Phase::Idle,
             }
         };
@@ -232,6 +248,8 @@ impl<S: Source, N: Notes> Engine<S, N> {
             requests,
             coming_ns: NEVER,
             listener_free_ns: 0,
+            listener_core: Core::new(&config.listener_stalls, LISTENER_CORE),
+            listener_busy_ns: 0,
             random: Xoshiro256PlusPlus::seed_from_u64(OWN_SEED),
             front: Front::new(config.front, config.workers, &config.tenants, thresholds),
             dispatch: (config.dispatcher.build)(&config.dispatch_params),
@@ -301,6 +319,8 @@ impl<S: Source, N: Notes> Engine<S, N> {
         let request = self.requests.take();
         self.totals.arrived += 1;
         self.listener_free_ns = self.coming_ns;
+        self.listener_busy_ns += self.dispatch_ns();
+        self.listener_core.forget(self.listener_busy_ns);
         let happening = self.arrive(request);
         self.listen();
         happening
@@ -311,7 +331,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
         let now = self.now;
         let left = self.workers.iter_mut().map(|worker| {
             let run = match worker.phase {
-                Phase::Running(run) => now.saturating_sub(run.work_from_ns),
+                Phase::Running(run) => run.worked_ns(now, &worker.core),
                 Phase::Idle | Phase::Switching => 0,
             };
             worker
@@ -345,9 +365,15 @@ impl<S: Source, N: Notes> Engine<S, N> {
     /// listener has begun with, so this may be asked again whenever the source may have changed its mind.
     fn listen(&mut self) {
         self.coming_ns = match self.requests.peek_ns() {
-            Some(at_ns) => self.listener_free_ns.max(at_ns) + self.config.costs.dispatch_ns,
+            Some(at_ns) => self.listener_free_ns.max(at_ns) + self.dispatch_ns(),
             None => NEVER,
         };
+    }
+
+    /// How long the listener takes for the next request.
+    fn dispatch_ns(&mut self) -> Nanos {
+        let (busy_ns, dispatch_ns) = (self.listener_busy_ns, self.config.costs.dispatch_ns);
+        self.listener_core.end_of(busy_ns, dispatch_ns) - busy_ns
     }
 
     /// The listener is done with a request.
@@ -477,12 +503,21 @@ impl<S: Source, N: Notes> Engine<S, N> {
     /// A worker has one more who is ready.
     #[inline]
     fn ready(&mut self, index: usize, newcomer: &Newcomer) {
-        match &mut self.workers[index].phase {
-            Phase::Idle => self.turn(index),
+        let worker = &mut self.workers[index];
+        match &mut worker.phase {
+            Phase::Idle => match worker.core.end_of(self.now, 0) {
+                awake_ns if awake_ns > self.now => {
+                    worker.phase = Phase::Switching;
+                    self.calendar.set(index, Some(awake_ns));
+                }
+                _ => self.turn(index),
+            },
             Phase::Switching => {}
             Phase::Running(run) => {
-                let started_ns = run.started_ns;
-                run.arm(run.slice.alarm_on_arrival(started_ns, self.now, *newcomer));
+                let alarm_ns = run
+                    .slice
+                    .alarm_on_arrival(run.started_ns, self.now, *newcomer);
+                run.arm(alarm_ns, &mut worker.core);
                 self.calendar.set(index, Some(run.ends_ns));
             }
         }
@@ -552,13 +587,14 @@ impl<S: Source, N: Notes> Engine<S, N> {
             0 => 0,
             most_ns => self.random.random_range(0..=most_ns),
         };
+        worker.core.forget(now);
         let mut work_from_ns = now;
         self.totals.resumed += 1;
         let request = &worker.tasks.job_mut(slice.task).request;
         let seq = request.arrival.seq;
         if first {
             self.totals.started += 1;
-            work_from_ns += self.config.costs.start_ns;
+            work_from_ns = worker.core.end_of(now, self.config.costs.start_ns);
             self.loads[index].queued -= 1;
             if let Some(unbegun) = &mut self.unbegun {
                 unbegun[index].remove(&seq);
@@ -569,26 +605,30 @@ impl<S: Source, N: Notes> Engine<S, N> {
             }
         }
         self.notes.note(index + 1, now, seq, What::Resumed);
+        let remaining_ns = worker.tasks.job_mut(slice.task).remaining_ns;
         let mut run = Run {
             slice,
             late_ns,
             started_ns: now,
             work_from_ns,
-            ends_ns: work_from_ns + worker.tasks.job_mut(slice.task).remaining_ns,
+            ends_ns: worker.core.end_of(work_from_ns, remaining_ns),
         };
-        run.arm(slice.alarm_at_start(now));
+        run.arm(slice.alarm_at_start(now), &mut worker.core);
         worker.phase = Phase::Running(run);
         self.calendar.set(index, Some(run.ends_ns));
     }
 
     fn end_slice(&mut self, index: usize, run: Run) -> Happening {
         let now = self.now;
-        let job = self.workers[index].tasks.job_mut(run.slice.task);
-        let worked_ns = now - run.work_from_ns;
+        let worker = &mut self.workers[index];
+        let worked_ns = run.worked_ns(now, &worker.core);
+        let start_ns = run.work_from_ns - run.started_ns;
+        let start_ns = start_ns - worker.core.lost_ns(run.started_ns, run.work_from_ns);
+        let job = worker.tasks.job_mut(run.slice.task);
         job.remaining_ns -= worked_ns;
         job.held_ns += now - run.started_ns;
         self.totals.work_ns += u128::from(worked_ns);
-        self.totals.overhead_ns += u128::from(run.work_from_ns - run.started_ns);
+        self.totals.overhead_ns += u128::from(start_ns);
         match (job.remaining_ns, job.later_ns) {
             (0, 0) => self.finish(index),
             (0, _) => self.pause(index, run.slice.task),
@@ -697,7 +737,8 @@ impl<S: Source, N: Notes> Engine<S, N> {
         self.totals.overhead_ns += u128::from(for_ns);
         self.workers[index].phase = Phase::Switching;
         self.loads[index].preempted_by = Arrivals::Nobody;
-        self.calendar.set(index, Some(self.now + for_ns));
+        let until_ns = self.workers[index].core.end_of(self.now, for_ns);
+        self.calendar.set(index, Some(until_ns));
     }
 }
 
@@ -711,10 +752,17 @@ fn newcomer(scheduler: &Scheduler, arrival: &Arrival) -> Newcomer {
 
 impl Run {
     /// The timer will ring; a sandbox that is starting is let start.
-    fn arm(&mut self, alarm_ns: Option<Nanos>) {
-        if let Some(alarm_ns) = alarm_ns {
-            let rings_ns = alarm_ns.saturating_add(self.late_ns);
-            self.ends_ns = self.ends_ns.min(rings_ns.max(self.work_from_ns));
+    fn arm(&mut self, alarm_ns: Option<Nanos>, core: &mut Core) {
+        let rings_ns = alarm_ns.map(|alarm_ns| alarm_ns.saturating_add(self.late_ns));
+        if let Some(rings_ns) = rings_ns.filter(|rings_ns| *rings_ns < self.ends_ns) {
+            let noticed_ns = core.end_of(rings_ns, 0).max(self.work_from_ns);
+            self.ends_ns = self.ends_ns.min(noticed_ns);
         }
+    }
+
+    /// The work that is done by now.
+    fn worked_ns(&self, now: Nanos, core: &Core) -> Nanos {
+        let elapsed_ns = now.saturating_sub(self.work_from_ns);
+        elapsed_ns - core.lost_ns(self.work_from_ns, now)
     }
 }

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`engine`] | the machine: listener, workers, timers |
+//! | [`stalls`] | when its cores stop |
 //! | [`calendar`], [`waiting`] | when each worker is next to be looked at, and who is woken when |
 //! | [`service`], [`measured`] | laws of service times, and measured ones |
 //! | [`workload`] | mixes of them, by their names in the literature |
@@ -41,6 +42,7 @@ mod run;
 pub(crate) mod scenario;
 pub(crate) mod service;
 pub(crate) mod source;
+pub(crate) mod stalls;
 pub(crate) mod tenants;
 #[cfg(test)]
 mod tests;

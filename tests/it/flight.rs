@@ -182,6 +182,31 @@ fn the_last_events_are_written_out_on_demand() {
 }
 
 #[test]
+fn each_time_has_files_of_its_own() {
+    let folder = Folder::new();
+    let flights_to = format!("--flight-dir={}", folder.path("flights").display());
+    let serving = serve(&folder, &routes(&json!({})), &[flights_to]);
+    // Most of them within one second.
+    for written in 1..=4 {
+        serving.signal("USR2");
+        wait_until("it is written", || flights(&folder).1.len() == written);
+    }
+    let log = serving.stop();
+    let told = logged(
+        &log,
+        "the flight recorder was written out: .trace.json and .rec",
+    );
+    assert_eq!(told.len(), 4, "{log}");
+    for line in told {
+        let base = line["flight"].as_str().expect("a path");
+        for ending in [".trace.json", ".rec"] {
+            let path = PathBuf::from(format!("{base}{ending}"));
+            assert!(path.is_file(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn the_last_events_are_written_out_when_a_request_misses_its_objective() {
     let folder = Folder::new();
     let flights_to = format!("--flight-dir={}", folder.path("flights").display());

@@ -12,6 +12,7 @@ use super::super::calibrate::Mode;
 use super::super::digest::Digest;
 use super::super::results::{Origin, Results};
 use super::words::value_text;
+use crate::sim::stalls::Stalls;
 
 /// All of it.
 pub fn section(digest: &Digest<'_>) -> Section {
@@ -24,6 +25,10 @@ pub fn section(digest: &Digest<'_>) -> Section {
     }
     if !results.noise.is_empty() {
         blocks.push(Block::Table(noise(results)));
+    }
+    let stalls = stalls(results);
+    if !stalls.rows.is_empty() {
+        blocks.push(Block::Table(stalls));
     }
     if let Some(calibration) = &results.calibration {
         blocks.push(Block::Table(costs(&calibration.modes)));
@@ -119,6 +124,54 @@ fn noise(results: &Results) -> Table {
         ],
         rows: rows.collect(),
     }
+}
+
+/// Of all repetitions of a run on a server.
+fn stalls(results: &Results) -> Table {
+    let mut runs = BTreeMap::<(usize, u64), Vec<&Mode>>::new();
+    for run in results.runs.iter().filter(|run| run.origin == Origin::Live) {
+        let costs = run.live.as_ref().and_then(|live| live.costs.as_ref());
+        let own = runs.entry((run.policy, run.value.to_bits())).or_default();
+        own.extend(costs);
+    }
+    let rows = runs.into_iter().map(|((policy, value), modes)| {
+        let mut cells = vec![
+            Cell::new(&results.policies[policy].name),
+            Cell::new(value_text(results, f64::from_bits(value))),
+        ];
+        cells.extend(told(modes.iter().map(|mode| &mode.stalls)));
+        cells.extend(told(modes.iter().map(|mode| &mode.listener_stalls)));
+        cells
+    });
+    Table {
+        caption: "Stalls of 50 µs or more that the recordings of the servers show, a second of what was looked at; the simulator \
+                  beside has as many as long. The listener is looked at while it has a request to dispatch"
+            .to_owned(),
+        columns: vec![
+            Column::words("Policy"),
+            Column::words("At"),
+            Column::numbers("Workers' stalls", "/s"),
+            Column::numbers("Part of the time", ""),
+            Column::numbers("Longest", ""),
+            Column::numbers("Listener's stalls", "/s"),
+            Column::numbers("Part of the time", ""),
+            Column::numbers("Longest", ""),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+/// How many a second, their part of the time, the longest.
+fn told<'s>(stalls: impl ExactSizeIterator<Item = &'s Stalls> + Clone) -> [Cell; 3] {
+    let count = stalls.len().max(1) as f64;
+    let per_second = stalls.clone().map(|it| it.per_second).sum::<f64>() / count;
+    let share = stalls.clone().map(Stalls::share).sum::<f64>() / count;
+    let longest_ns = stalls.flat_map(|it| &it.lengths_ns).max();
+    [
+        Cell::new(Unit::One.text(per_second)),
+        Cell::new(Unit::Percent.text(share)),
+        Cell::new(Unit::Nanoseconds.text(longest_ns.copied().unwrap_or(0) as f64)),
+    ]
 }
 
 fn costs(modes: &[Mode]) -> Table {

@@ -3,6 +3,7 @@
 use super::{Config, Costs, Nanos, Request, config, ends, run};
 use crate::sim::engine::{Engine, Happening};
 use crate::sim::source::Open;
+use crate::sim::stalls::Stalls;
 use crate::worker::Arrival;
 
 /// Requests as (arrival, service, deadline).
@@ -152,4 +153,37 @@ fn the_timer_rings_late_by_its_jitter() {
     );
     let mean_ns = late_ns.iter().sum::<Nanos>() / late_ns.len() as Nanos;
     assert!((1_800..2_200).contains(&mean_ns), "{mean_ns}");
+}
+
+#[test]
+fn all_takes_longer_by_the_stalls() {
+    let stalls = Stalls {
+        per_second: 1_000.0,
+        lengths_ns: vec![100_000, 300_000],
+    };
+    let rows: Vec<_> = (0..20_000).map(|_| (0, 50_000, 0)).collect();
+    for (name, quantum_ns) in [("fifo", 0), ("rr", 10_000)] {
+        // Started, and in round robin preempted four times, at the cost of 1 µs each: 51 and 55 µs of the worker's time.
+        let mut machine = costing(config(1, name, quantum_ns), 0, 1_000, 1_000);
+        machine.tasks_max = 20_000;
+        machine.stalls = stalls.clone();
+        let ends = ends(&run(&machine, scripted(&rows)));
+        assert_eq!(ends.len(), rows.len());
+        let (_, last_ns) = ends[ends.len() - 1];
+        let busy_ns = 20_000.0 * if name == "rr" { 55_000.0 } else { 51_000.0 };
+        let longer = last_ns as f64 / busy_ns;
+        assert!((1.15..1.25).contains(&longer), "{name}: {longer}");
+    }
+    // The listener's are those of its busy time: 10 µs take 12 on average. Three more come in 300 µs, and wait together
+    // for 380 µs longer: in one of 200, which makes another 1.9 µs each.
+    let mut machine = costing(config(1, "fifo", 0), 10_000, 0, 0);
+    machine.tasks_max = 20_000;
+    machine.listener_stalls = stalls;
+    let rows: Vec<_> = (0..20_000).map(|at| (at * 100_000, 1, 0)).collect();
+    let ends = ends(&run(&machine, scripted(&rows)));
+    let waits_ns = ends
+        .iter()
+        .map(|(at, end_ns)| end_ns - rows[*at as usize].0);
+    let mean_ns = waits_ns.sum::<Nanos>() as f64 / 20_000.0;
+    assert!((13_000.0..15_000.0).contains(&mean_ns), "{mean_ns}");
 }

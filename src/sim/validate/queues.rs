@@ -9,6 +9,7 @@ use crate::sim::arrivals::{Estimate, Process, modulated_rates};
 use crate::sim::engine::{Config, Costs};
 use crate::sim::front::FrontConfig;
 use crate::sim::scenario::Scenario;
+use crate::sim::stalls::Stalls;
 use crate::sim::workload::Workload;
 
 /// Priorities by deadline: a class's deadline lies so far behind that of the class before that no time between two
@@ -43,6 +44,8 @@ pub fn config(workers: usize, scheduler: &str, quantum_ns: Nanos) -> Config {
             ..Params::default()
         },
         costs: Costs::default(),
+        stalls: Stalls::default(),
+        listener_stalls: Stalls::default(),
         dispatcher: &DISPATCHERS[0],
         dispatch_params: DispatchParams::default(),
         front: FrontConfig::default(),
