@@ -194,7 +194,8 @@ expect-status, and one of expect-body, expect-length, expect-sha256:
    {\"url\": \"http://127.0.0.1:10010/resize\", \"body-file\": \"sample.jpg\", \"expect-status\": 200}]
 
 Latencies count from the time at which a request was meant to be sent. Percentiles come with 95 % confidence
-intervals, and are not told (n/a) where fewer than ten values lie beyond. Exit code 1 if a request failed.";
+intervals, and are not told (n/a) where fewer than ten values lie beyond. Exit code 1 if a request failed.
+A generator that was late is told (INVALID), and changes no exit code.";
 
 /// Runs the load and prints what became of it.
 pub fn run(args: &Args) -> Exit {

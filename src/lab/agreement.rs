@@ -4,7 +4,7 @@ use perf::Percentile;
 use perf::objective::{Metric, Statistic};
 
 use super::digest::Digest;
-use super::results::{Kind, Origin, Results, Wanted};
+use super::results::{Kind, Origin, Wanted};
 
 /// The loads up to which they are compared: beyond, a queue is as long as a run is, and any small cost decides.
 const LOAD_MAX: f64 = 0.8;
@@ -18,12 +18,12 @@ const COMPARED: [(Percentile, f64); 3] = [
 
 /// How to read it.
 pub const LEGEND: &str = "The simulator runs the server's scheduler on the requests as they were meant, with what starts, ends, \
-preemptions and dispatch cost on average in the server's run beside it, and with the stalls of its cores; it agrees if p50 and p99 are within 15 % and p99.9 within \
-30 %. What differs by less than the interval between repetitions, or by what the stalls of the noise floor add to the shortest \
-requests, is within the noise, and says nothing. The simulator of the recording runs the same requests as the server has \
-recorded them: when they really came, and how long each really ran. If that one agrees and the other does not, the scheduler is \
+preemptions and dispatch cost on average in the server's run beside it, and with the stalls of its cores; it agrees if p50 and \
+p99 are within 15 % and p99.9 within 30 %. What differs by less than the interval between repetitions is within the noise, and \
+says nothing. The simulator of the recording runs the same requests as the server has recorded them: when they really came, and \
+how long each really ran, with no stalls but those within that. If that one agrees and the other does not, the scheduler is \
 simulated rightly and something else differs: arrivals that came late, or services that took longer than what was measured \
-before (interrupts, other processes, caches, a clock rate that changes). It has no stalls but those within the services.";
+(interrupts, other processes, caches, a clock rate that changes).";
 
 /// A percentile of the slowdown at a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,8 +40,6 @@ pub struct Agreement {
     pub interval: Option<(f64, f64)>,
     pub simulated: Option<f64>,
     pub replayed: Option<f64>,
-    /// What the machine's stalls alone add to it at this percentile, at least; 0 if that was not looked at.
-    pub floor: f64,
 }
 
 impl Agreement {
@@ -57,24 +55,14 @@ impl Agreement {
         };
         let is_near = |ratio: f64| (1.0 - self.tolerance..=1.0 + self.tolerance).contains(&ratio);
         let explained = self.replayed.zip(self.live).map(|(it, live)| it / live);
-        // Within what repetitions differ by, or with what the machine's stalls add.
-        let is_noise = self
-            .noise()
-            .is_some_and(|noise| factor(ratio, 1.0) <= noise)
-            || self
-                .with_floor()
-                .is_some_and(|with_floor| (ratio..=with_floor).contains(&1.0));
+        let noise = self.noise();
+        let is_noise = noise.is_some_and(|noise| factor(ratio, 1.0) <= noise);
         match () {
             () if is_near(ratio) => Verdict::Agrees,
             () if is_noise => Verdict::WithinNoise,
             () if explained.is_some_and(is_near) => Verdict::DiffersByRequests,
             () => Verdict::Differs,
         }
-    }
-
-    /// The ratio if the machine's stalls were simulated too.
-    fn with_floor(&self) -> Option<f64> {
-        Some((self.simulated? + self.floor) / self.live?)
     }
 
     /// The factor by which figures of the server differ between repetitions; at least 1. `None` if nothing says.
@@ -104,21 +92,6 @@ fn factor(a: f64, b: f64) -> f64 {
     match a > 0.0 && b > 0.0 {
         true => (a / b).max(b / a),
         false => f64::INFINITY,
-    }
-}
-
-/// By how much stalls as they were seen on a core that did nothing else raise this percentile of the shortest class's
-/// slowdown, at least.
-fn floor(results: &Results, percentile: Percentile) -> f64 {
-    let stalls_ns = results.noise.iter().map(|noise| match percentile {
-        Percentile::P99 => noise.p99_ns,
-        Percentile::P99_9 => noise.p99_9_ns,
-        _ => 0,
-    });
-    let classes = results.classes.iter().map(|class| class.mean_ns);
-    match classes.reduce(f64::min) {
-        Some(shortest_ns) => stalls_ns.max().unwrap_or(0) as f64 / shortest_ns,
-        None => 0.0,
     }
 }
 
@@ -157,7 +130,6 @@ pub fn agreement(digest: &Digest<'_>) -> Vec<Agreement> {
                     interval: live.and_then(|live| live.interval),
                     simulated: of(Origin::Simulated).map(|it| it.value),
                     replayed: of(Origin::Replayed).map(|it| it.value),
-                    floor: floor(results, percentile),
                 }
             }));
         }
@@ -180,7 +152,6 @@ mod tests {
             interval: Some(interval),
             simulated: Some(simulated),
             replayed: Some(replayed),
-            floor: 0.0,
         }
     }
 
@@ -224,14 +195,5 @@ mod tests {
             ..known
         };
         assert_eq!((alone.verdict(), alone.noise()), (Verdict::Differs, None));
-        // A machine that stops a thread for as long as they differ says nothing; for less than that it does.
-        for (floor, verdict) in [(4.0, Verdict::WithinNoise), (3.9, Verdict::Differs)] {
-            let below = Agreement {
-                simulated: Some(6.0),
-                floor,
-                ..alone
-            };
-            assert_eq!(below.verdict(), verdict);
-        }
     }
 }
