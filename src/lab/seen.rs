@@ -4,7 +4,7 @@
 //! A machine's clock rate and its neighbours change within minutes, so what was measured before the runs may be wrong by a
 //! third when they are made. What takes the worker's time (starts, ends, preemptions, the speed of code) is told as a mean,
 //! interrupts included, as it is the sum that makes queues; dispatch, which nobody waits for twice, as a median; and what
-//! stops the worker for longer, as [stalls](Stalls) of its core. None of them says anything of queues and tails, which are
+//! stops the worker for longer, as [stalls](super::stalled) of its core. None of them says anything of queues and tails, which are
 //! what the simulator is asked for.
 
 use std::collections::BTreeMap;
