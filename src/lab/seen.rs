@@ -4,8 +4,8 @@
 //! A machine's clock rate and its neighbours change within minutes, so what was measured before the runs may be wrong by a
 //! third when they are made. What takes the worker's time (starts, ends, preemptions, the speed of code) is told as a mean,
 //! interrupts included, as it is the sum that makes queues; dispatch, which nobody waits for twice, as a median; and what
-//! stops the worker for longer, as [stalls](super::stalled) of its core. None of them says anything of queues and tails, which are
-//! what the simulator is asked for.
+//! stops the worker for longer, as [stalls](super::stalled) of its core. None of them says anything of queues and tails,
+//! which are what the simulator is asked for.
 
 use std::collections::BTreeMap;
 
@@ -158,13 +158,13 @@ pub fn median(mut values: Vec<Nanos>) -> Option<Nanos> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use perf::story::End;
 
     use super::*;
     use crate::sim::stalls::Stalls;
 
-    fn story(route: u16, arrived_ns: Nanos, slices: &[(Nanos, Nanos)]) -> Story {
+    pub fn story(route: u16, arrived_ns: Nanos, slices: &[(Nanos, Nanos)]) -> Story {
         Story {
             request: 0,
             route,

@@ -2,8 +2,8 @@
 //!
 //! Looked at is what has a usual length: of a worker slices that the clock had to end, requests that ran in one piece,
 //! beside the others of their size, how soon it begins with what finds it idle, and what comes between two slices; of the
-//! listener how long it takes for a request. Much longer is longer by [`STALL_MIN_NS`] and by a part of
-//! itself; what is less is part of what things cost on average.
+//! listener how long it takes for a request. Much longer is longer by [`STALL_MIN_NS`] and by a part of itself; what is
+//! less is part of what things cost on average.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -152,28 +152,14 @@ fn due_ns(slices: &[Slice<'_>], quantum_ns: Nanos) -> Option<Nanos> {
 
 #[cfg(test)]
 mod tests {
-    use perf::story::End;
-
     use super::*;
 
     /// One of 100 µs that has come then and ran then.
     fn story(request: u64, dispatched_ns: Nanos, slices: &[(Nanos, Nanos)]) -> Story {
         Story {
             request,
-            route: 0,
-            expected_ns: 0,
             arrived_ns: dispatched_ns - 2_000,
-            dispatched_ns,
-            worker: 0,
-            taken_ns: dispatched_ns,
-            started_ns: slices[0].0,
-            ended_ns: slices[slices.len() - 1].1,
-            end: Some(End::Finished(200)),
-            answered_ns: 0,
-            sent_ns: 0,
-            slices: slices.to_vec(),
-            preemptions: slices.len() as u32 - 1,
-            blocks: Vec::new(),
+            ..seen::tests::story(0, dispatched_ns, slices)
         }
     }
 
@@ -223,36 +209,16 @@ mod tests {
         stories[3].ended_ns += 300_000;
         stories[5] = story(5, 6 * MS, &[(6 * MS + 205_000, 6 * MS + 305_000)]);
         // A slice of the quantum's length; one that nobody wanted to end before 400 µs; one that ended 90 µs late.
-        stories.push(story(
-            20,
-            20 * MS,
-            &[(20 * MS, 20 * MS + 250_000), (21 * MS, 22 * MS)],
-        ));
-        stories.push(story(
-            21,
-            20 * MS,
-            &[(20 * MS + 250_000, 20 * MS + 350_000)],
-        ));
-        stories.push(story(
-            22,
-            30 * MS,
-            &[(30 * MS, 30 * MS + 400_000), (31 * MS, 32 * MS)],
-        ));
-        stories.push(story(
-            23,
-            30 * MS + 400_000,
-            &[(30 * MS + 400_000, 30 * MS + 500_000)],
-        ));
-        stories.push(story(
-            24,
-            40 * MS,
-            &[(40 * MS, 40 * MS + 340_000), (41 * MS, 42 * MS)],
-        ));
-        stories.push(story(
-            25,
-            40 * MS,
-            &[(40 * MS + 340_000, 40 * MS + 440_000)],
-        ));
+        for (request, at, came_ns, ended_ns) in [
+            (20, 20 * MS, 0, 250_000),
+            (22, 30 * MS, 400_000, 400_000),
+            (24, 40 * MS, 0, 340_000),
+        ] {
+            let slices = [(at, at + ended_ns), (at + MS, at + 2 * MS)];
+            stories.push(story(request, at, &slices));
+            let other = (at + ended_ns, at + ended_ns + 100_000);
+            stories.push(story(request + 1, at + came_ns, &[other]));
+        }
         let stalled = looked_at(&stories);
         let of = |request: usize| {
             let found = stories.iter().find(|story| story.request == request as u64);

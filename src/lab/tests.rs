@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use perf::Percentile;
 use perf::objective::{Metric, Statistic};
 
+use super::calibrate::Calibration;
 use super::compare::{Verdict, compare, table};
 use super::digest::Digest;
 use super::experiment::Experiment;
@@ -314,6 +315,16 @@ fn comparisons_tell_better_from_worse() {
         compare(&fifo, &other).is_err(),
         "they have no policy in common"
     );
+    // One reckons with what was measured, the other with nothing.
+    let mut measured = with("fifo");
+    measured.calibration = Some(Calibration {
+        round_ns: 1.0,
+        functions_ns: Vec::new(),
+        turnaround_ns: 1,
+        modes: Vec::new(),
+    });
+    let refused = compare(&measured, &fifo).map(drop);
+    assert!(refused.is_err_and(|why| why.contains("costs")));
 }
 
 fn shipped(name: &str) -> Experiment {
