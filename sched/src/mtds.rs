@@ -10,13 +10,20 @@
 //! the load of the others, a tenant that always has work waits at most 2(period − budget) for what it was promised, if
 //! [`crate::demand::check`] accepted the reservations and their budgets are long against a quantum.
 //!
-//! Both classes are ordered by deadline, then by arrival, over the first tasks of all tenants. Without reservations this
-//! is EDF. Tasks without a deadline come last within their class. The rest starve while the guaranteed have work and
-//! budgets for it, which is at most the reserved share of the time.
+//! The guaranteed are ordered by the ends of their periods, for which their budgets are due: earliest deadline first over
+//! the servers, so that all get what was promised whatever their periods. Where those end together, who used up the
+//! budget of the period before goes after those who did not, and may be interrupted by them: it asks for all that it is
+//! owed or more, and its requests, late as they are, would else go before those of every tenant that is within its
+//! budget. Only then the deadlines of the requests count, then their arrival. The rest are ordered by deadline, then
+//! arrival, over the first tasks of all tenants; without reservations this is EDF. Tasks without a deadline come last
+//! among their equals. The rest starve while the guaranteed have work and budgets for it, which is at most the reserved
+//! share of the time.
 //!
 //! Every tenant has a heap of tasks and stands in a heap of its class, so that a change of class moves one entry. An
-//! exhausted tenant with work waits in a third heap for its refill; each exhaustion is followed by one refill there, so
-//! the steps per event are logarithmic when summed up over a run, and one event may do what several others caused.
+//! exhausted tenant with work waits in a third heap for its refill, and a guaranteed one whose period ends while it waits
+//! gets its place in the next. Each exhaustion is followed by one refill, and the guaranteed are served within their
+//! periods, so the steps per event are logarithmic when summed up over a run, and one event may do what several others
+//! caused.
 
 use alloc::vec::Vec;
 
@@ -27,6 +34,17 @@ use crate::ranked::{Place, Places};
 use crate::scheduler::Params;
 use crate::tenant::{Account, Tenant};
 
+/// What a guaranteed tenant waits with; the fields compare from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    /// The end of the period that its budget is for.
+    due_ns: Nanos,
+    /// It used up the budget of the period before.
+    overran: bool,
+    /// The place of its first task.
+    first: Place,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Mtds {
@@ -35,8 +53,8 @@ pub struct Mtds {
     places: Places,
     /// By slot: the tenant.
     homes: Vec<u16>,
-    /// Tenants with ready tasks and something left, by the place of their first task.
-    guaranteed: SlotHeap<Place>,
+    /// Tenants with ready tasks and something left.
+    guaranteed: SlotHeap<Claim>,
     /// The other tenants with ready tasks, by the place of their first task.
     rest: SlotHeap<Place>,
     /// Those of the rest that have a reservation, by the time of their refill.
@@ -46,6 +64,8 @@ pub struct Mtds {
     /// The running task, if it is charged.
     charged: Option<TaskId>,
     has_reservations: bool,
+    /// All reservations are for periods of one length, so that theirs end together.
+    has_one_period: bool,
     params: Params,
 }
 
@@ -66,6 +86,7 @@ impl Mtds {
             accounts: Vec::new(),
             charged: None,
             has_reservations: false,
+            has_one_period: true,
             params: *params,
         }
     }
@@ -129,42 +150,57 @@ impl Mtds {
         };
         account.refresh(now);
         if account.left_ns() > 0 {
-            self.guaranteed.push(handle, first);
+            let claim = Claim {
+                due_ns: account.refill_ns(),
+                overran: account.overran(),
+                first,
+            };
+            self.guaranteed.push(handle, claim);
         } else {
             self.rest.push(handle, first);
             self.refills.push(handle, account.refill_ns());
         }
     }
 
+    /// Puts those whose period is over where they belong in the next one.
     fn refill_the_due(&mut self, now: Nanos) {
         while let Some((handle, due_ns)) = self.refills.peek()
             && due_ns <= now
         {
             self.classify(now, handle.index());
         }
+        while let Some((handle, claim)) = self.guaranteed.peek()
+            && claim.due_ns <= now
+        {
+            self.classify(now, handle.index());
+        }
     }
 
-    fn slice(&self, now: Nanos, task: TaskId, left_ns: Option<u64>) -> Slice {
+    /// The slice of a task that is charged to this account, if to any.
+    fn slice(&self, now: Nanos, task: TaskId, charged: Option<Account>) -> Slice {
         let Params { quantum_ns, .. } = self.params;
         let deadline_ns = self.places.of(task).rank;
-        // Those of its class who wait have later deadlines; a refill may make one of another class guaranteed.
+        // A refill may make one who waits guaranteed.
         let refill = self.refills.peek();
         let refill = refill.map(|(_, due_ns)| due_ns.saturating_sub(now));
-        let (contended, turn_ns, preempted_by) = match left_ns {
-            // It runs until its budget is used up; then those who wait come, of whatever class.
-            Some(left_ns) if !self.ready.is_empty() => {
-                let turn_ns = refill.map_or(left_ns, |refill_ns| refill_ns.min(left_ns));
-                (true, turn_ns, Arrivals::DeadlineBefore(deadline_ns))
+        let left_ns = charged.map(|account| account.left_ns().unsigned_abs());
+        let (contended, turn_ns) = match charged {
+            // It goes first until its budget is used up, or its period is over.
+            Some(account) if !self.ready.is_empty() => {
+                let end_ns = account.refill_ns().saturating_sub(now);
+                let ends = [left_ns, refill, Some(end_ns)].into_iter().flatten();
+                (true, ends.min().unwrap_or(quantum_ns))
             }
-            Some(_) => (false, quantum_ns, Arrivals::Anybody),
-            None => {
-                let anybody = self.has_reservations;
-                let bar = match anybody {
-                    true => Arrivals::Anybody,
-                    false => Arrivals::DeadlineBefore(deadline_ns),
-                };
-                (refill.is_some(), refill.unwrap_or(quantum_ns), bar)
-            }
+            Some(_) => (false, quantum_ns),
+            None => (refill.is_some(), refill.unwrap_or(quantum_ns)),
+        };
+        let by_deadline = match charged {
+            Some(account) => contended && self.has_one_period && !account.overran(),
+            None => !self.has_reservations,
+        };
+        let preempted_by = match by_deadline {
+            true => Arrivals::DeadlineBefore(deadline_ns),
+            false => Arrivals::Anybody,
         };
         // The last slice of a budget is as short as what is left of it.
         let quantum_ns = quantum_ns.min(left_ns.unwrap_or(quantum_ns));
@@ -215,23 +251,23 @@ impl Policy for Mtds {
 
     fn next(&mut self, now: Nanos) -> Option<Slice> {
         self.refill_the_due(now);
-        let first = self.guaranteed.peek();
-        let (handle, _) = first.or_else(|| self.rest.peek())?;
+        let guaranteed = self.guaranteed.peek().map(|(handle, _)| handle);
+        let handle = guaranteed.or_else(|| self.rest.peek().map(|(handle, _)| handle))?;
         let tenant = handle.index();
         let (task, _) = self.ready.pop(tenant).expect("the tenant has a ready task");
-        let left_ns = match (&mut self.accounts[tenant], first) {
-            (Some(account), Some(_)) => {
-                account.refresh(now);
-                self.charged = Some(task);
-                Some(account.left_ns().unsigned_abs())
-            }
-            _ => None,
-        };
+        let mut charged = None;
+        if guaranteed.is_some()
+            && let Some(account) = &mut self.accounts[tenant]
+        {
+            account.refresh(now);
+            self.charged = Some(task);
+            charged = Some(*account);
+        }
         self.classify(now, tenant);
         if !self.params.preemption {
             return Some(Slice::to_completion(task));
         }
-        Some(self.slice(now, task, left_ns))
+        Some(self.slice(now, task, charged))
     }
 
     fn name(&self) -> &'static str {
@@ -259,7 +295,11 @@ impl Policy for Mtds {
                 *account = reservation.map(|reservation| Account::new(now, reservation));
             }
         }
-        self.has_reservations = self.accounts.iter().any(Option::is_some);
+        let reservations = self.accounts.iter().flatten().map(Account::reservation);
+        let mut periods = reservations.map(|reservation| reservation.period_ns);
+        let first = periods.next();
+        self.has_reservations = first.is_some();
+        self.has_one_period = periods.all(|period_ns| Some(period_ns) == first);
         for tenant in 0..self.accounts.len() {
             self.classify(now, tenant);
         }

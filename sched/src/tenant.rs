@@ -71,6 +71,8 @@ pub struct Account {
     left_ns: i64,
     /// Which period it was filled for last.
     period: u64,
+    /// Nothing was left of the period before.
+    overran: bool,
 }
 
 impl Account {
@@ -86,6 +88,7 @@ impl Account {
             reservation,
             left_ns: reservation.budget_ns as i64,
             period: now / reservation.period_ns,
+            overran: false,
         }
     }
 
@@ -94,6 +97,7 @@ impl Account {
         let period = now / self.reservation.period_ns;
         let refills = period.saturating_sub(self.period);
         if refills > 0 {
+            self.overran = self.after_refills(refills - 1) <= 0;
             self.left_ns = self.after_refills(refills);
             self.period = period;
         }
@@ -133,6 +137,13 @@ impl Account {
     #[must_use]
     pub const fn left_ns(&self) -> i64 {
         self.left_ns
+    }
+
+    /// Whether nothing was left at the end of the period before, as of the last refresh: its tenant asks for all that it
+    /// is owed, or for more.
+    #[must_use]
+    pub const fn overran(&self) -> bool {
+        self.overran
     }
 
     /// The reservation.
@@ -201,6 +212,30 @@ mod tests {
         check(&[(1_050, 700, 150)]);
         // … and one across several periods to the last.
         check(&[(3_010, 2_500, 290)]);
+    }
+
+    #[test]
+    fn who_used_up_the_last_budget_is_known() {
+        // The ends of slices and their lengths, when it is asked, and whether it overran.
+        let rows: &[(&[(Nanos, Nanos)], Nanos, bool)] = &[
+            (&[], 0, false),
+            (&[(300, 300)], 999, false),
+            (&[(300, 300)], 1_000, true),
+            (&[(299, 299)], 1_000, false),
+            (&[(350, 350)], 1_999, true),
+            (&[(350, 350)], 2_000, false),
+            // A period in which the debt took all counts too.
+            (&[(900, 900)], 2_000, true),
+            (&[(900, 900)], 3_000, false),
+        ];
+        for (row, &(slices, asked_ns, overran)) in rows.iter().enumerate() {
+            let mut account = Account::new(0, R);
+            for &(now, ran_ns) in slices {
+                account.charge(now, ran_ns, 300);
+            }
+            account.refresh(asked_ns);
+            assert_eq!(account.overran(), overran, "row {row}");
+        }
     }
 
     #[test]

@@ -368,8 +368,15 @@ fn mtds_serves_the_guaranteed_within_their_budget() {
         // What is run in the rest is not charged; the refill comes with the period and interrupts.
         &[Of(0, 0, 900, 0), Of(1, 2, 800, 0), Pick(0), Run(20), Preempt, Pick(1), Turn(980), Run(979), Preempt, Pick(1), Turn(5), Run(1), Preempt,
           Pick(0), Turn(20)],
-        // It interrupts the guaranteed too, where who is refilled is due before them.
-        &[Of(0, 0, 900, 0), Pick(0), Run(20), Preempt, Pass(880), Of(1, 1, 5_000, 0), Pick(1), Turn(100), Run(100), Preempt, Pick(0), Turn(20)],
+        // It ends the turn of the guaranteed too, but who had used up the budget before goes after those who had not.
+        &[Of(0, 0, 900, 0), Pick(0), Run(20), Preempt, Pass(880), Of(1, 1, 5_000, 0), Pick(1), Turn(100), Run(100), Preempt,
+          Pick(1), Turn(500), Bar(DeadlineBefore(5_000)), Finish, Pick(0), Untimed],
+        // They take the processor from it whatever their deadline, and wait as it does once they have used up theirs.
+        &[Of(0, 0, 10, 0), Of(1, 2, 5, 0), Pick(0), Run(20), Preempt, Pick(1), Run(980), Preempt, Pick(0), Turn(20), Bar(Anybody), Of(2, 1, 5_000, 0), Run(5),
+          Preempt, Pick(2), Turn(500), Run(500), Preempt, Pick(0), Run(15), Preempt, Pick(1), Run(480), Preempt, Pick(0), Turn(20), Run(20), Preempt, Pick(2)],
+        // A period in which something was left, and it is as the others.
+        &[Of(0, 0, 10, 0), Of(1, 2, 5, 0), Pick(0), Run(20), Preempt, Pick(1), Run(980), Preempt, Pick(0), Run(19), Finish, Pick(1), Run(981), Finish,
+          Of(2, 1, 50, 0), Of(3, 0, 40, 0), Pick(3), Turn(20), Bar(DeadlineBefore(40))],
         // The debt of a slice that ended late is paid by the refill; 24 were run, so 16 are left of 20.
         &[Of(0, 0, 900, 0), Of(1, 2, 800, 0), Pick(0), Run(24), Preempt, Pick(1), Run(976), Preempt, Pick(0), Turn(16)],
         // It is bounded by a quantum: alone, it ran on for nobody's harm.
@@ -388,6 +395,28 @@ fn mtds_serves_the_guaranteed_within_their_budget() {
     ];
     for script in scripts {
         check_tenants("mtds", &reserved(), script);
+    }
+}
+
+/// Who is guaranteed the shorter period goes first, whatever the deadlines of the requests.
+#[test]
+fn mtds_serves_the_guaranteed_by_the_ends_of_their_periods() {
+    use Arrivals::Anybody;
+    let mut tenants = reserved();
+    tenants[1].reservation = Some(Reservation {
+        budget_ns: 2_700,
+        period_ns: 3_000,
+    });
+    #[rustfmt::skip]
+    let scripts: &[&[Do]] = &[
+        &[Of(0, 1, 10, 0), Of(1, 0, 900, 0), Pick(1), Turn(20), Bar(Anybody), Run(15), Finish, Pick(0), Untimed],
+        // In the third period of the one all periods end together, and deadlines decide.
+        &[Pass(2_000), Of(0, 1, 2_010, 0), Of(1, 0, 2_900, 0), Pick(0), Turn(1_000), Run(1_000), Preempt, Pick(1)],
+        // Who waits across the end of a period waits with the next one.
+        &[Pass(990), Of(0, 0, 900, 0), Of(1, 1, 10, 0), Pick(0), Turn(10), Run(10), Preempt, Pass(1_000), Pick(1)],
+    ];
+    for script in scripts {
+        check_tenants("mtds", &tenants, script);
     }
 }
 

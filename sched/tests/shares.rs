@@ -138,20 +138,34 @@ fn wfq_keeps_to_the_weights_at_all_times() {
     }
 }
 
-/// Tenants within their budgets get them in every period, whatever the aggressor does; nobody's debt is more than a
-/// quantum; and over n periods nobody takes more than n budgets and what is owed for one slice that ended late.
+/// Tenants get their budgets in every period, whatever the aggressor does and however long the periods of others are;
+/// nobody's debt is more than a quantum; and over n periods nobody takes more than n budgets and what is owed for one
+/// slice that ended late.
 #[test]
 fn mtds_gives_every_tenant_its_budget_in_every_period() {
-    const PERIOD_NS: u64 = 10_000;
-    let tenant = |budget_ns| Tenant {
-        weight: 1,
-        reservation: (budget_ns > 0).then_some(Reservation {
-            budget_ns,
-            period_ns: PERIOD_NS,
-        }),
+    let of = |budget_ns, period_ns| Reservation {
+        budget_ns,
+        period_ns,
     };
-    let budgets_ns = [2_000, 3_000, 0];
-    let tenants = budgets_ns.map(tenant);
+    // The second one's deadlines are the earlier: by them alone it would take the whole of the first one's period.
+    for reservations in [
+        [of(2_000, 10_000), of(3_000, 10_000)],
+        [of(2_000, 5_000), of(5_500, 10_000)],
+        [of(700, 10_000), of(2_200, 2_500)],
+    ] {
+        for late_ns in [0, 20, 99] {
+            check_budgets(reservations, late_ns);
+        }
+    }
+}
+
+fn check_budgets(reservations: [Reservation; 2], late_ns: u64) {
+    let tenant = |reservation| Tenant {
+        weight: 1,
+        reservation,
+    };
+    let reserved = reservations.map(Some).map(tenant);
+    let tenants = [reserved[0], reserved[1], tenant(None)];
     // The last has no reservation, many requests, and the earliest deadlines.
     let load = |requests, service_ns, deadline_ns| Load {
         requests,
@@ -159,43 +173,42 @@ fn mtds_gives_every_tenant_its_budget_in_every_period() {
         deadline_ns,
     };
     let loads = [
-        load(2, 130, 50_000),
-        load(1, 5_000, 90_000),
+        load(2, 130, 90_000),
+        load(1, 5_000, 50_000),
         load(99, 777, 1),
     ];
-    for late_ns in [0, 20, 99] {
-        let mut machine = Machine::new(Mtds::new(&params()), &tenants, &loads, late_ns);
-        let mut ran_ns = vec![[0; 3]];
-        for _ in 0..50_000 {
-            let (tenant, slice_ns) = machine.step();
-            let end_period = (machine.now / PERIOD_NS) as usize;
-            let before_ns = slice_ns.saturating_sub(machine.now % PERIOD_NS);
-            ran_ns.resize(end_period + 1, [0; 3]);
-            ran_ns[end_period][usize::from(tenant)] += slice_ns - before_ns;
-            if before_ns > 0 {
-                ran_ns[end_period - 1][usize::from(tenant)] += before_ns;
+    let mut machine = Machine::new(Mtds::new(&params()), &tenants, &loads, late_ns);
+    let mut ran_ns = [vec![0], vec![0]];
+    for _ in 0..50_000 {
+        let (tenant, slice_ns) = machine.step();
+        for (index, reservation) in (0..).zip(reservations) {
+            let end_period = (machine.now / reservation.period_ns) as usize;
+            let before_ns = slice_ns.saturating_sub(machine.now % reservation.period_ns);
+            let ran_ns: &mut Vec<u64> = &mut ran_ns[usize::from(index)];
+            ran_ns.resize(end_period + 1, 0);
+            if tenant == index {
+                ran_ns[end_period] += slice_ns - before_ns;
+                ran_ns[end_period.saturating_sub(1)] += before_ns;
             }
-            for reserved in [0, 1] {
-                let left_ns = machine.policy.left_ns(reserved).expect("a reservation");
-                assert!(left_ns >= -(QUANTUM_NS as i64), "{left_ns}");
-                assert!(left_ns <= budgets_ns[usize::from(reserved)] as i64);
-            }
+            let left_ns = machine.policy.left_ns(index).expect("a reservation");
+            assert!(left_ns >= -(QUANTUM_NS as i64), "{left_ns}");
+            assert!(left_ns <= reservation.budget_ns as i64);
         }
+    }
+    for (ran_ns, Reservation { budget_ns, .. }) in ran_ns.iter().zip(reservations) {
         let whole = ran_ns.len() - 1;
         assert!(whole > 100);
         for (period, ran_ns) in ran_ns[1..whole].iter().enumerate() {
-            for reserved in [0, 1] {
-                // The debt of the period before, and what this one owes at its end.
-                let slack_ns = 2 * late_ns;
-                let apart = ran_ns[reserved].abs_diff(budgets_ns[reserved]);
-                assert!(apart <= slack_ns, "{period} {reserved}: {ran_ns:?}");
-            }
+            // The debt of the period before, and what this one owes at its end.
+            let slack_ns = 2 * late_ns;
+            let apart = ran_ns.abs_diff(budget_ns);
+            assert!(apart <= slack_ns, "{period}: {ran_ns} of {reservations:?}");
         }
-        let total_ns: u64 = ran_ns[..whole].iter().map(|ran_ns| ran_ns[0]).sum();
-        assert!(total_ns <= whole as u64 * 2_000 + late_ns);
-        // The rest is the aggressor's: nothing idles.
-        assert_eq!(machine.ran_ns.iter().sum::<u64>(), machine.now);
+        let total_ns: u64 = ran_ns[..whole].iter().sum();
+        assert!(total_ns <= whole as u64 * budget_ns + late_ns);
     }
+    // The rest is the aggressor's: nothing idles.
+    assert_eq!(machine.ran_ns.iter().sum::<u64>(), machine.now);
 }
 
 /// Tasks that come when they are told to, and the worker that runs them.
