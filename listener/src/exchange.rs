@@ -117,7 +117,9 @@ impl Abandoned {
 }
 
 impl Exchange {
-    fn new() -> Box<Exchange> {
+    /// Of a request that is still to come: empty buffers, zeroes.
+    #[must_use]
+    pub fn new() -> Box<Exchange> {
         Box::new(Exchange {
             connection: ConnectionKey {
                 index: 0,

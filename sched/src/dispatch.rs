@@ -33,7 +33,7 @@ pub struct Load {
     pub queued: u32,
     /// How long the outstanding ones were expected to execute, together.
     pub work_ns: Nanos,
-    /// Who would interrupt the slice that runs.
+    /// Who would interrupt the slice that runs; anybody, while none does.
     pub preempted_by: Arrivals,
     /// It cannot take another one.
     pub full: bool,
@@ -68,7 +68,8 @@ pub trait Dispatch {
     /// Chooses a worker for a request. The number of workers may change between two calls.
     fn dispatch(&mut self, offer: &Offer, loads: &[Load]) -> Choice;
 
-    /// From which worker one that has nothing to do takes a request that has not begun. `None`: from nobody.
+    /// From which worker one that has nothing to do, and room, takes the oldest request that has not begun. `None`: from
+    /// nobody.
     #[must_use]
     fn steal(&mut self, _thief: usize, _loads: &[Load]) -> Option<usize> {
         None
@@ -102,6 +103,10 @@ pub struct Dispatcher {
     pub uses: &'static [Fact],
     /// Whether no worker idles while a request waits at the dispatcher or, once stolen, at another worker.
     pub work_conserving: bool,
+    /// Whether workers take requests from each other: [`Dispatch::steal`].
+    pub steals: bool,
+    /// Whether it looks at what runs: [`Load::preempted_by`].
+    pub sees_slices: bool,
     /// Makes it.
     pub build: fn(&DispatchParams) -> Box<dyn Dispatch + Send>,
 }
@@ -113,6 +118,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "join the shortest queue: the worker with the fewest requests",
         uses: &[],
         work_conserving: false,
+        steals: false,
+        sees_slices: false,
         build: |_| Box::new(LeastLoaded::default()),
     },
     Dispatcher {
@@ -120,6 +127,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "a central queue, and a bound on what each worker has of it",
         uses: &[],
         work_conserving: true,
+        steals: false,
+        sees_slices: false,
         build: |params| Box::new(jbsq::BoundedQueues::new(params.bound)),
     },
     Dispatcher {
@@ -127,6 +136,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "least work left: the worker from which the least is expected",
         uses: &[Fact::Execution],
         work_conserving: false,
+        steals: false,
+        sees_slices: false,
         build: |_| Box::new(least_work::LeastWork::default()),
     },
     Dispatcher {
@@ -134,6 +145,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "power of two choices: the less loaded of two workers at random",
         uses: &[],
         work_conserving: false,
+        steals: false,
+        sees_slices: false,
         build: |_| Box::new(power_of_two::PowerOfTwo),
     },
     Dispatcher {
@@ -141,6 +154,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "round robin: one worker after the other",
         uses: &[],
         work_conserving: false,
+        steals: false,
+        sees_slices: false,
         build: |_| Box::new(round_robin::RoundRobin::default()),
     },
     Dispatcher {
@@ -148,6 +163,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "round robin, and idle workers take what has not begun elsewhere",
         uses: &[],
         work_conserving: true,
+        steals: true,
+        sees_slices: false,
         build: |_| Box::new(stealing::Stealing::default()),
     },
     Dispatcher {
@@ -155,6 +172,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "an idle worker, or the one whose request has the best reason to give way",
         uses: &[],
         work_conserving: false,
+        steals: false,
+        sees_slices: true,
         build: |_| Box::new(triage::Triage::default()),
     },
     Dispatcher {
@@ -162,6 +181,8 @@ pub static DISPATCHERS: &[Dispatcher] = &[
         summary: "workers reserved for short types; the longer never use them",
         uses: &[Fact::Execution],
         work_conserving: false,
+        steals: false,
+        sees_slices: false,
         build: |_| Box::new(darc::Darc::default()),
     },
 ];

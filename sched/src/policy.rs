@@ -103,6 +103,16 @@ pub struct Newcomer {
 }
 
 impl Arrivals {
+    /// Those that the bar of a slice lets pass; see [`Timing::bar`](crate::Timing::bar).
+    #[must_use]
+    pub const fn below(bar: u64) -> Self {
+        match bar {
+            0 => Self::Nobody,
+            u64::MAX => Self::Anybody,
+            bar => Self::RankBefore(bar),
+        }
+    }
+
     /// Whether this task would take the processor.
     #[must_use]
     pub const fn admit(self, newcomer: Newcomer) -> bool {

@@ -216,25 +216,23 @@ mod tests {
 
     #[test]
     fn who_used_up_the_last_budget_is_known() {
-        // The ends of slices and their lengths, when it is asked, and whether it overran.
-        let rows: &[(&[(Nanos, Nanos)], Nanos, bool)] = &[
-            (&[], 0, false),
-            (&[(300, 300)], 999, false),
-            (&[(300, 300)], 1_000, true),
-            (&[(299, 299)], 1_000, false),
-            (&[(350, 350)], 1_999, true),
-            (&[(350, 350)], 2_000, false),
+        // The end of a slice and its length, when it is asked, and whether it overran.
+        let rows = [
+            (0, 0, 0, false),
+            (300, 300, 999, false),
+            (300, 300, 1_000, true),
+            (299, 299, 1_000, false),
+            (350, 350, 1_999, true),
+            (350, 350, 2_000, false),
             // A period in which the debt took all counts too.
-            (&[(900, 900)], 2_000, true),
-            (&[(900, 900)], 3_000, false),
+            (900, 900, 2_000, true),
+            (900, 900, 3_000, false),
         ];
-        for (row, &(slices, asked_ns, overran)) in rows.iter().enumerate() {
+        for (now, ran_ns, asked_ns, overran) in rows {
             let mut account = Account::new(0, R);
-            for &(now, ran_ns) in slices {
-                account.charge(now, ran_ns, 300);
-            }
+            account.charge(now, ran_ns, 300);
             account.refresh(asked_ns);
-            assert_eq!(account.overran(), overran, "row {row}");
+            assert_eq!(account.overran(), overran, "{ran_ns}, {asked_ns}");
         }
     }
 

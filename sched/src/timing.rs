@@ -84,6 +84,11 @@ mod tests {
                 rank,
             };
             let passes = bar == u64::MAX || rank < bar;
+            assert_eq!(
+                passes,
+                Arrivals::below(bar).admit(newcomer),
+                "{bar}, {rank}"
+            );
             let alarm = slice.alarm_on_arrival(100, 105, newcomer);
             assert_eq!(passes, alarm.is_some(), "{slice:?}, {rank}");
         }

@@ -76,7 +76,7 @@ pub(super) static FLAGS: &[Flag] = &[
     Flag::new("mlfq-boost-us", "US", "100000", "With mlfq: how often all requests rise to the first level, in microseconds"),
     Flag::new("preemption", "MODE", "signal", "How a running request is interrupted: signal (epoch where that does not work), epoch, or off").or("SLEDGE_DISABLE_PREEMPTION"),
     Flag::new("preemption-trigger", "TRIGGER", "timer", "What says that a request has run long enough: timer (one of each worker's), listener (its thread watches), or auto (what costs the worker less here)"),
-    Flag::new("dispatch", "NAME", "jsq", "Which worker gets a request: jsq (the one with the fewest), lwl (the least work), po2 (the better of two), rr (one after the other), darc (some are kept for short ones), or jbsq (so many at most, others wait)"),
+    Flag::new("dispatch", "NAME", "jsq", "Which worker gets a request: jsq (the one with the fewest), lwl (the least work), po2 (the better of two), rr (one after the other), darc (some are kept for short ones), triage (whose running request has the best reason to give way), steal (one after the other, and who idles takes what has not begun elsewhere), or jbsq (so many at most, others wait)"),
     Flag::new("dispatch-bound", "N", "2", "With jbsq: requests that a worker has at most while others wait"),
     Flag::new("backlog-max", "N", "4096", "With jbsq: requests that wait for a worker; beyond it 503"),
     Flag::new("admission", "RULE", "none", "When requests are refused before they cost anything: none, utilisation (by execution and deadline), delay (by how long they wait), or demand (all but what reservations carry)"),

@@ -152,25 +152,16 @@ fn scheduler(text: &str) -> Result<&'static Scheduler, String> {
     })
 }
 
-/// The dispatchers that the listener can do with what it sees of its workers.
-pub(crate) fn dispatcher(text: &str) -> Result<&'static Dispatcher, String> {
-    let why_not = |name: &str| match name {
-        "steal" => Some("what is in a worker's ring stays there"),
-        "triage" => Some("the listener does not see what runs on a worker"),
-        _ => None,
-    };
-    let is_known = |dispatcher: &&Dispatcher| dispatcher.name == text;
-    if let Some(known) = DISPATCHERS.iter().find(is_known)
-        && why_not(text).is_none()
-    {
-        return Ok(known);
-    }
-    let names = DISPATCHERS.iter().map(|dispatcher| dispatcher.name);
-    let names: Vec<_> = names.filter(|name| why_not(name).is_none()).collect();
-    let names = format!("one of {}", names.join(", "));
-    Err(match why_not(text) {
-        Some(why_not) => format!("{names}; {text} is for luge sim: {why_not}"),
-        None => names,
+fn dispatcher(text: &str) -> Result<&'static Dispatcher, String> {
+    let named = DISPATCHERS
+        .iter()
+        .find(|dispatcher| dispatcher.name == text);
+    named.ok_or_else(|| {
+        let names: Vec<_> = DISPATCHERS
+            .iter()
+            .map(|dispatcher| dispatcher.name)
+            .collect();
+        format!("one of {}", names.join(", "))
     })
 }
 
@@ -587,6 +578,8 @@ mod tests {
             ("mlfq-levels", "8", "8"),
             ("dispatch", "jbsq", "jbsq"),
             ("dispatch", "lwl", "lwl"),
+            ("dispatch", "steal", "steal"),
+            ("dispatch", "triage", "triage"),
             ("admission", "demand", "demand"),
             ("admission-target", "100ms", "100ms"),
             ("budget-caps", "on", "on"),
@@ -657,7 +650,7 @@ mod tests {
             ("cores", "0,9", "out of 0-3"),
             ("scheduler", "EDF", "one of fifo, rr, edf"),
             ("quantum-us", "0", "1 to 999999"),
-            ("dispatch", "steal", "stays there"),
+            ("dispatch", "stealing", "steal, triage, darc"),
             (
                 "admission",
                 "codel",

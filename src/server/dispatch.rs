@@ -49,6 +49,9 @@ pub struct Dispatcher<C> {
     /// Scratch: the workers' loads, gathered for each choice.
     loads: Vec<Load>,
     dispatch: Box<dyn Dispatch + Send>,
+    sees_slices: bool,
+    /// Workers take requests from each other.
+    steals: bool,
     admission: Admission,
     estimates: Estimates,
     under_way: UnderWay,
@@ -90,6 +93,8 @@ impl<C: Clock> Dispatcher<C> {
             workers,
             scheduler: rules.scheduler,
             dispatch: rules.dispatch,
+            sees_slices: rules.sees_slices,
+            steals: rules.steals,
             admission: rules.admission,
             under_way: UnderWay::default(),
             backlog: VecDeque::with_capacity(rules.backlog_max),
@@ -155,7 +160,9 @@ impl<C: Clock> Dispatcher<C> {
 
     fn choose(&mut self, arrival: &Arrival) -> Choice {
         self.loads.clear();
-        self.loads.extend(self.workers.iter().map(WorkerLink::load));
+        let loads = self.workers.iter();
+        self.loads
+            .extend(loads.map(|worker| worker.load(self.sees_slices)));
         let offer = Offer {
             expected_ns: arrival.expected_ns,
             newcomer: Newcomer {
@@ -233,10 +240,16 @@ impl<C: Clock> Dispatcher<C> {
         for _ in 0..self.workers.len() {
             let worker = self.next_answer;
             self.next_answer = (worker + 1) % self.workers.len();
-            if let Some(exchange) = self.workers[worker].completed() {
-                self.metrics.listener.given[worker].returned.increment();
-                return Some(exchange);
-            }
+            let Some(exchange) = self.workers[worker].completed() else {
+                continue;
+            };
+            // Who was given it; who did it may have stolen it.
+            let entry = self.under_way.entry(exchange.ticket, exchange.sequence);
+            let given = entry.and_then(|entry| entry.worker);
+            let given = usize::from(given.expect("what comes back was given to a worker"));
+            self.workers[given].returned(&exchange);
+            self.metrics.listener.given[given].returned.increment();
+            return Some(exchange);
         }
         None
     }
@@ -390,7 +403,13 @@ impl<C: Clock> Service for Dispatcher<C> {
             worker => Some(worker),
         };
         if let Some(worker) = worker {
-            return self.workers[usize::from(worker)].abandon(connection);
+            let asked = usize::from(worker);
+            let (from, to) = match self.steals {
+                true => (0, self.workers.len()),
+                false => (asked, asked + 1),
+            };
+            let workers = self.workers[from..to].iter_mut();
+            return workers.for_each(|worker| worker.abandon(connection));
         }
         let mut backlog = self.backlog.iter();
         let at = backlog.position(|exchange| exchange.connection == connection);

@@ -8,10 +8,12 @@
 //! ```
 //!
 //! The listener counts what each worker owes it and never exceeds the worker's limit, so that a push of
-//! either side always finds room; a full ring would be our bug, not a load.
+//! either side always finds room; a full ring would be our bug, not a load. Where workers steal, requests lie on shelves
+//! ([`Shelf`]) in place of the ring, and notices of clients that went away beside them, as anybody may have their requests.
 
 use super::park::{Asleep, Parker};
 use super::seams::Interrupt;
+use super::shelves::Shelf;
 use listener::{Bell, ConnectionKey, Exchange};
 use rtrb::{Consumer, Producer, RingBuffer};
 use sandbox::Watcher;
@@ -52,7 +54,7 @@ impl Watcher for ListenerSleep {
 
 /// The listener's end.
 pub struct WorkerLink {
-    requests: Producer<Box<Exchange>>,
+    requests: Outlet,
     abandoned: Producer<ConnectionKey>,
     answers: Consumer<Box<Exchange>>,
     starts: Consumer<Start>,
@@ -62,15 +64,31 @@ pub struct WorkerLink {
     outstanding_max: u32,
     /// What is expected of those outstanding, in nanoseconds.
     work_ns: u64,
+    bar: Arc<AtomicU64>,
+}
+
+/// Where requests are put for a worker.
+enum Outlet {
+    Ring(Producer<Box<Exchange>>),
+    Shelf(Shelf),
+}
+
+/// Where a worker takes requests from.
+pub(crate) enum Inlet {
+    Ring(Consumer<Box<Exchange>>),
+    Shelf(Shelf),
 }
 
 /// The worker's end.
 pub struct Inbox {
-    pub(crate) requests: Consumer<Box<Exchange>>,
+    pub(crate) requests: Inlet,
     pub(crate) abandoned: Consumer<ConnectionKey>,
     pub(crate) starts: Producer<Start>,
     pub(crate) outbox: Outbox,
     pub(crate) parker: Arc<Parker>,
+    /// Below which rank a request would have what runs timed, for who chooses a worker by it; see
+    /// [`sched::Timing::bar`].
+    pub(crate) bar: Arc<AtomicU64>,
 }
 
 /// A request has begun to execute.
@@ -92,19 +110,36 @@ pub struct Outbox {
 
 /// The listener's end before the worker has said by what it can be interrupted.
 pub struct PendingLink {
-    requests: Producer<Box<Exchange>>,
+    requests: Outlet,
     abandoned: Producer<ConnectionKey>,
     answers: Consumer<Box<Exchange>>,
     starts: Consumer<Start>,
     parker: Arc<Parker>,
+    bar: Arc<AtomicU64>,
     outstanding_max: u32,
 }
 
-/// Makes a worker's rings, each with room for all the requests that it may have.
-pub fn link(outstanding_max: u32, listener: Arc<ListenerSleep>) -> (PendingLink, Inbox) {
-    let parker = Arc::new(Parker::default());
-    let slots = outstanding_max as usize;
-    let (requests, requests_out) = RingBuffer::new(slots);
+/// Makes a worker's rings, each with room for all the requests that it may have. Where workers steal, with its shelf;
+/// then it may have those of all.
+pub fn link(
+    outstanding_max: u32,
+    listener: Arc<ListenerSleep>,
+    shelf: Option<Shelf>,
+) -> (PendingLink, Inbox) {
+    let bar = Arc::new(AtomicU64::new(u64::MAX));
+    let workers = shelf.as_ref().map_or(1, Shelf::workers);
+    let slots = outstanding_max as usize * workers;
+    let (parker, requests, requests_out) = match shelf {
+        Some(shelf) => {
+            let outlet = Outlet::Shelf(shelf.clone());
+            (shelf.parker(), outlet, Inlet::Shelf(shelf))
+        }
+        None => {
+            let (requests, requests_out) = RingBuffer::new(slots);
+            let (outlet, inlet) = (Outlet::Ring(requests), Inlet::Ring(requests_out));
+            (Arc::new(Parker::default()), outlet, inlet)
+        }
+    };
     let (answers_in, answers) = RingBuffer::new(slots);
     // A client may go while its answer is on its way; its successor in the count may go too.
     let (abandoned, abandoned_out) = RingBuffer::new(slots * 2);
@@ -121,6 +156,7 @@ pub fn link(outstanding_max: u32, listener: Arc<ListenerSleep>) -> (PendingLink,
         starts: starts_in,
         outbox,
         parker: parker.clone(),
+        bar: bar.clone(),
     };
     let pending = PendingLink {
         requests,
@@ -128,6 +164,7 @@ pub fn link(outstanding_max: u32, listener: Arc<ListenerSleep>) -> (PendingLink,
         answers,
         starts,
         parker,
+        bar,
         outstanding_max,
     };
     (pending, inbox)
@@ -145,18 +182,24 @@ impl PendingLink {
             alarm,
             outstanding: 0,
             work_ns: 0,
+            bar: self.bar,
             outstanding_max: self.outstanding_max,
         }
     }
 }
 
 impl WorkerLink {
-    /// Requests given and not yet answered.
-    pub fn load(&self) -> sched::Load {
+    /// Requests given and not yet answered; and what runs, if that is to be looked at: the worker's line of memory.
+    pub fn load(&self, sees_slices: bool) -> sched::Load {
+        let bar = match sees_slices {
+            true => self.bar.load(Ordering::Relaxed),
+            false => 0,
+        };
         sched::Load {
             outstanding: self.outstanding,
             full: self.outstanding >= self.outstanding_max,
             work_ns: self.work_ns,
+            preempted_by: sched::Arrivals::below(bar),
             ..sched::Load::default()
         }
     }
@@ -173,28 +216,43 @@ impl WorkerLink {
         );
         self.outstanding += 1;
         self.work_ns = self.work_ns.saturating_add(exchange.expected_ns);
-        self.requests
-            .push(exchange)
-            .expect("the ring has room for all outstanding requests");
-        self.alarm.arrival(rank);
-        self.parker.wake();
+        match &mut self.requests {
+            Outlet::Ring(requests) => {
+                requests
+                    .push(exchange)
+                    .expect("the ring has room for all outstanding requests");
+                self.alarm.arrival(rank);
+                self.parker.wake();
+            }
+            Outlet::Shelf(shelf) => {
+                shelf.put(exchange);
+                self.alarm.arrival(rank);
+            }
+        }
     }
 
     /// Tells the worker that a client has gone.
     pub fn abandon(&mut self, connection: ConnectionKey) {
-        self.abandoned
-            .push(connection)
-            .expect("the ring has room for two for every outstanding request");
+        match &mut self.requests {
+            Outlet::Ring(_) => self
+                .abandoned
+                .push(connection)
+                .expect("the ring has room for two for every outstanding request"),
+            Outlet::Shelf(shelf) => shelf.leave_notice(),
+        }
         self.alarm.cancel();
         self.parker.wake();
     }
 
     /// The next answer.
     pub fn completed(&mut self) -> Option<Box<Exchange>> {
-        let exchange = self.answers.pop().ok()?;
+        self.answers.pop().ok()
+    }
+
+    /// A request that was given to the worker has come back, from whomever.
+    pub fn returned(&mut self, exchange: &Exchange) {
         self.outstanding -= 1;
         self.work_ns = self.work_ns.saturating_sub(exchange.expected_ns);
-        Some(exchange)
     }
 
     /// The earliest start that was not taken.
@@ -230,9 +288,49 @@ impl WorkerLink {
 }
 
 impl Inbox {
+    /// Whether requests have come that were not taken in.
+    pub(crate) fn has_requests(&self) -> bool {
+        match &self.requests {
+            Inlet::Ring(requests) => !requests.is_empty(),
+            Inlet::Shelf(shelf) => shelf.has_fresh(),
+        }
+    }
+
+    /// Whether clients have gone of which that was not taken in.
+    pub(crate) fn has_abandoned(&self) -> bool {
+        match &self.requests {
+            Inlet::Ring(_) => !self.abandoned.is_empty(),
+            Inlet::Shelf(shelf) => shelf.has_notice(),
+        }
+    }
+
+    /// The worker has something to do: where there are shelves, somebody else may take what lies there.
+    pub(crate) fn busy(&self) {
+        if let Inlet::Shelf(shelf) = &self.requests {
+            shelf.set_idle(false);
+            shelf.offer();
+        }
+    }
+
+    /// It has nothing to do.
+    pub(crate) fn idle(&self) {
+        self.bar.store(u64::MAX, Ordering::Relaxed);
+        if let Inlet::Shelf(shelf) = &self.requests {
+            shelf.set_idle(true);
+        }
+    }
+
+    /// Whether there is something that could be taken from another worker.
+    pub(crate) fn can_steal(&self) -> bool {
+        match &self.requests {
+            Inlet::Ring(_) => false,
+            Inlet::Shelf(shelf) => shelf.elsewhere().any(|queued| queued > 0),
+        }
+    }
+
     /// Whether there is nothing to take in.
     pub fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.abandoned.is_empty()
+        !self.has_requests() && !self.has_abandoned()
     }
 }
 

@@ -24,6 +24,7 @@ mod records;
 mod routes;
 mod rules;
 mod seams;
+mod shelves;
 mod sledge_logs;
 mod threads;
 mod under_way;
@@ -42,6 +43,7 @@ pub use records::{CsvTo, Logs, Recorder, Sink};
 pub use routes::{Route, Routes};
 pub use rules::{Intake, Rules};
 pub use seams::{Clock, Guest, Interrupt, Monotonic, Sandboxes, SandboxesError};
+pub use shelves::Shelf;
 pub(crate) use threads::Reactor;
 pub use work::{WorkerSettings, WorkerThread};
 
@@ -199,10 +201,10 @@ impl Server {
             options.intake.clone(),
             (&deployment.tenants, workers, options.tasks_max()),
         );
-        let tenants = crate::tenants::shares(&deployment.tenants, workers);
-        let tenants: Arc<[_]> = tenants.into();
+        let tenants: Arc<[_]> = crate::tenants::shares(&deployment.tenants, workers).into();
         let mut writers = writers.into_iter();
         let events = writers.next().expect("the listener has the first");
+        let mut shelves = Shelf::for_workers(workers, options.intake.dispatch);
         let plan = |worker| WorkerPlan {
             worker,
             routes: routes.clone(),
@@ -212,14 +214,14 @@ impl Server {
             reactor: reactor.handle.clone(),
             metrics: metrics.clone(),
             tells_starts: rules.admission.wants_starts(),
+            shelf: shelves.next(),
             tenants: tenants.clone(),
             events: writers.next().expect("each worker has one"),
         };
         let (links, workers) = start_workers(plan, &options, &stop)?;
         let alarms = links.iter().map(WorkerLink::alarm).collect();
-        let around = (Monotonic, events);
         let seen = (recorder, metrics.clone());
-        let mut dispatcher = Dispatcher::new(routes, links, rules, seen, around);
+        let mut dispatcher = Dispatcher::new(routes, links, rules, seen, (Monotonic, events));
         dispatcher.set_objectives(flight_thread.objectives());
         let plan = ListenerPlan {
             core: options.listener_core,

@@ -56,13 +56,13 @@ impl Parker {
         self.asleep.end();
     }
 
-    /// Wakes the sleeper, if it sleeps.
-    pub fn wake(&self) {
-        if self.asleep.must_wake()
-            && let Some(thread) = self.thread.get()
-        {
+    /// Wakes the sleeper, if it sleeps; whether it did.
+    pub fn wake(&self) -> bool {
+        let sleeps = self.asleep.must_wake();
+        if sleeps && let Some(thread) = self.thread.get() {
             thread.unpark();
         }
+        sleeps
     }
 }
 

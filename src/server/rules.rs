@@ -54,6 +54,10 @@ pub struct Rules {
     pub scheduler: &'static Scheduler,
     /// Who gets a request.
     pub dispatch: Box<dyn Dispatch + Send>,
+    /// It looks at what runs.
+    pub sees_slices: bool,
+    /// Workers take requests from each other.
+    pub steals: bool,
     /// See [`Intake::backlog_max`].
     pub backlog_max: usize,
     /// Whether it is taken at all.
@@ -96,6 +100,8 @@ impl Rules {
         Rules {
             scheduler,
             dispatch: (intake.dispatch.build)(&intake.dispatch_params),
+            sees_slices: intake.dispatch.sees_slices,
+            steals: intake.dispatch.steals,
             backlog_max: intake.backlog_max,
             admission: Admission::new(budgets, thresholds, rule),
             estimator: intake.estimator,

@@ -6,6 +6,7 @@ use super::listen::{Clocks, Drained, ListenerThread};
 use super::metrics::Metrics;
 use super::routes::Routes;
 use super::seams::{Interrupt, Monotonic, Sandboxes};
+use super::shelves::Shelf;
 use super::work::{WorkerSettings, WorkerThread};
 use super::{Function, Options, StartError};
 use crate::limits::{FILE_THREADS, FILE_THREADS_KEEP};
@@ -89,6 +90,8 @@ pub(super) struct WorkerPlan {
     pub reactor: tokio::runtime::Handle,
     pub metrics: Arc<Metrics>,
     pub tells_starts: bool,
+    /// Where workers steal.
+    pub shelf: Option<Shelf>,
     pub tenants: Arc<[Tenant]>,
     pub events: EventWriter,
 }
@@ -102,13 +105,14 @@ pub(super) struct StartingWorker {
 
 impl WorkerPlan {
     pub fn spawn(self, options: &Options) -> Result<StartingWorker, StartError> {
-        let (link, inbox) = link(options.outstanding_max, self.sleep.clone());
+        let (link, inbox) = link(options.outstanding_max, self.sleep.clone(), self.shelf);
         let (said, ready) = channel();
         let sandbox = options.sandbox.clone();
         let settings = WorkerSettings {
             tasks_max: options.tasks_max(),
             scheduler: options.scheduler,
             params: options.params,
+            dispatch: options.intake.dispatch,
             notice_ns: options.params.quantum_ns,
             spin_ns: options.worker_spin_ns,
             metrics: self.metrics.worker(self.worker),

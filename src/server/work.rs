@@ -6,23 +6,28 @@
 use super::answer::{answer, give_up, report};
 use super::cgi::{self, Request};
 use super::ends;
-use super::link::{Inbox, Start};
+use super::link::{Inbox, Inlet, Start};
 use super::metrics::WorkerMetrics;
 use super::routes::Routes;
 use super::seams::{Clock, Guest, Interrupt};
 use super::wakes::{Wakers, Wakes};
 use crate::config::DeadlineAction;
-use crate::worker::{Ended, SliceEnd, TaskKey, Turn, Worker};
+use crate::worker::{Arrival, Ended, SliceEnd, TaskKey, Turn, Worker};
 use listener::{ConnectionKey, Exchange, Timeline};
 use perf::event::{self, EventWriter, What};
 use sandbox::{Call, Contention, Step};
-use sched::{Nanos, Params, Scheduler, Slice, TaskId, Tenant, Timing};
+use sched::{Dispatcher, Nanos, Params, Scheduler, Slice, TaskId, Tenant, Timing};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use stealing::Thief;
+
+mod stealing;
 
 /// What a worker's thread owns.
 pub struct WorkerThread<G, C> {
-    worker: Worker<Box<Exchange>>,
+    worker: Tasks,
+    /// Where they do.
+    thief: Option<Thief>,
     guest: G,
     clock: C,
     inbox: Inbox,
@@ -36,9 +41,13 @@ pub struct WorkerThread<G, C> {
     events: EventWriter,
 }
 
+/// Without its request is who has not begun, where workers steal.
+type Tasks = Worker<Option<Box<Exchange>>>;
+
 #[derive(Clone, Copy)]
 struct Asked {
     request: u64,
+    sequence: u64,
     connection: ConnectionKey,
     key: TaskKey,
     /// When its last slice ended, or when it was woken since.
@@ -56,6 +65,8 @@ pub struct WorkerSettings {
     pub scheduler: &'static Scheduler,
     /// Its parameters.
     pub params: Params,
+    /// Who chose this worker for a request, and from whom it steals, if it does.
+    pub dispatch: &'static Dispatcher,
     /// Requests in its table at once, each with a sandbox once it has started.
     pub tasks_max: u32,
     /// How soon a slice without a quantum notices that its client has gone, in nanoseconds.
@@ -94,8 +105,10 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             settings.tasks_max,
         );
         worker.set_tenants(clock.now_ns(), &settings.tenants);
+        let steals = settings.dispatch.steals;
         WorkerThread {
             worker,
+            thief: steals.then(|| Thief::new(settings.dispatch)),
             guest,
             clock,
             inbox,
@@ -123,12 +136,17 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     /// Takes in what has come and runs one slice; `false` if nobody is ready.
     pub fn turn(&mut self, now: Nanos) -> bool {
         self.take_in(now);
-        match self.worker.turn(now) {
+        let mut turn = self.worker.turn(now);
+        if turn == Turn::Idle && self.steal(now) {
+            turn = self.worker.turn(now);
+        }
+        match turn {
             Turn::Run { slice, first } => {
                 self.run_slice(now, slice, first);
                 true
             }
             Turn::Idle => {
+                self.inbox.idle();
                 self.inbox.outbox.announce();
                 false
             }
@@ -141,12 +159,13 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     }
 
     fn take_in(&mut self, now: Nanos) {
-        while self.worker.free_slots() > 0 {
-            let Ok(exchange) = self.inbox.requests.pop() else {
-                break;
-            };
+        while self.worker.free_slots() > 0
+            && let Inlet::Ring(requests) = &mut self.inbox.requests
+            && let Ok(exchange) = requests.pop()
+        {
             self.admit(now, exchange);
         }
+        self.look_at_shelf(now);
         while let Ok(connection) = self.inbox.abandoned.pop() {
             self.cancel(now, connection);
         }
@@ -156,8 +175,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             if let Some(Some(asked)) = asked.get_mut(slot as usize)
                 && worker.wake(now, asked.key)
             {
-                let timeline = &mut worker.job_mut(asked.key.id).timeline;
-                asked.woken(now, timeline);
+                let exchange = request(worker, asked.key.id);
+                asked.woken(now, &mut exchange.timeline);
                 metrics.blocked.add(-1);
                 events.note(now, asked.request, What::Woken);
             }
@@ -166,25 +185,44 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
 
     fn admit(&mut self, now: Nanos, mut exchange: Box<Exchange>) {
         if exchange.is_abandoned() {
-            self.abandoned(now, &mut exchange);
-            self.settings.metrics.over(&exchange);
-            return self.inbox.outbox.push(exchange);
+            return self.give_back(now, exchange);
         }
-        exchange.timeline.picked_ns = now;
-        let request = exchange.request_id;
-        self.events.note(now, request, What::Taken);
+        self.taken(now, &mut exchange);
         let arrival = self.routes.route(exchange.route).arrival(&exchange);
-        let connection = exchange.connection;
-        let key = self
-            .worker
-            .arrive(now, arrival, exchange)
-            .expect("there is a free slot");
+        let names = (exchange.request_id, exchange.connection);
+        self.enter(now, arrival, names, Some(exchange));
+    }
+
+    /// A request is this worker's from now on.
+    fn taken(&mut self, now: Nanos, exchange: &mut Exchange) {
+        exchange.timeline.picked_ns = now;
+        self.events.note(now, exchange.request_id, What::Taken);
+    }
+
+    /// A request that has not begun goes back without an answer, as nobody waits for it.
+    fn give_back(&mut self, now: Nanos, mut exchange: Box<Exchange>) {
+        self.abandoned(now, &mut exchange);
+        self.settings.metrics.over(&exchange);
+        self.inbox.outbox.push(exchange);
+    }
+
+    /// A task enters the table, which has room for it.
+    fn enter(
+        &mut self,
+        now: Nanos,
+        arrival: Arrival,
+        (request, connection): (u64, ConnectionKey),
+        exchange: Option<Box<Exchange>>,
+    ) {
+        let arrived = self.worker.arrive(now, arrival, exchange);
+        let key = arrived.expect("there is a free slot");
         let slot = key.id.index();
         if slot >= self.asked.len() {
             self.asked.resize(slot + 1, None);
         }
         self.asked[slot] = Some(Asked {
             request,
+            sequence: arrival.seq,
             connection,
             key,
             since_ns: now,
@@ -200,11 +238,15 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             .iter()
             .flatten()
             .find(|asked| asked.connection == connection);
-        let Some(Asked { key, since_ns, .. }) = found.copied() else {
-            return;
-        };
+        if let Some(asked) = found.copied() {
+            self.cancel_task(now, asked);
+        }
+    }
+
+    fn cancel_task(&mut self, now: Nanos, Asked { key, since_ns, .. }: Asked) {
         let was_blocked = self.worker.is_blocked(key.id);
-        if let Some(mut ended) = self.worker.cancel(now, key) {
+        if let Some(ended) = self.worker.cancel(now, key) {
+            let mut ended = with_request(ended);
             let timeline = &mut ended.job.timeline;
             if was_blocked {
                 timeline.blocked_ns += now - since_ns;
@@ -226,9 +268,12 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
 
     fn run_slice(&mut self, now: Nanos, slice: Slice, first: bool) {
         self.inbox.outbox.announce();
+        if first && !self.fetch(now, slice.task) {
+            return;
+        }
         if !first {
             let waited_ns = now - self.asked(slice.task).since_ns;
-            self.worker.job_mut(slice.task).timeline.preempted_ns += waited_ns;
+            request(&mut self.worker, slice.task).timeline.preempted_ns += waited_ns;
         }
         if self.judge(now, slice.task, !first) {
             return self.end_by_verdict(now, !first);
@@ -239,8 +284,11 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             self.start(now, slice.task);
         }
         self.begin_slice(now, &slice);
+        self.inbox.busy();
         self.settings.metrics.busy.begin(now);
         let step = self.guest.resume(slice.task.0);
+        // Whoever comes now is taken in before it is decided who runs next.
+        self.inbox.bar.store(u64::MAX, Ordering::Relaxed);
         let ended_ns = self.clock.now_ns();
         self.settings.metrics.busy.end(ended_ns);
         let (end, what) = self.slice_end(ended_ns, slice.task, ended_ns.saturating_sub(now), step);
@@ -250,7 +298,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         if !finished && self.judge(ended_ns, slice.task, true) {
             return self.end_by_verdict(ended_ns, true);
         }
-        if let Some(mut ended) = self.worker.ended(ended_ns, end) {
+        if let Some(ended) = self.worker.ended(ended_ns, end) {
+            let mut ended = with_request(ended);
             if !finished {
                 self.abandoned(ended_ns, &mut ended.job);
             }
@@ -291,7 +340,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         self.asked(task).since_ns = now;
         let host_ns = self.guest.host_ns(task.0, ran_ns);
         let metrics = &self.settings.metrics;
-        let exchange = self.worker.job_mut(task);
+        let exchange = request(&mut self.worker, task);
         exchange.timeline.host_ns += host_ns;
         exchange.timeline.ran_ns += ran_ns;
         exchange.timeline.slices += 1;
@@ -325,7 +374,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
 
     /// A task that waits has its turn at its deadline, if that ends it.
     fn wake_at_deadline(&mut self, task: TaskId) {
-        let exchange = self.worker.job_mut(task);
+        let exchange = request(&mut self.worker, task);
         let route = self.routes.route(exchange.route);
         let deadline_ns = route.deadline_ns(exchange.timeline.arrived_ns);
         let asked = self.asked[task.index()].as_mut();
@@ -339,7 +388,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
 
     /// Whether the running task is over by verdict; then its answer says so.
     fn judge(&mut self, now: Nanos, task: TaskId, is_started: bool) -> bool {
-        let exchange = self.worker.job_mut(task);
+        let exchange = request(&mut self.worker, task);
         let route = self.routes.route(exchange.route);
         let Some(verdict) = ends::verdict(route, &exchange.timeline, now, is_started) else {
             return false;
@@ -359,7 +408,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     /// Ends the running task; `has_sandbox`: one that has not finished.
     fn end_by_verdict(&mut self, now: Nanos, has_sandbox: bool) {
         let ended = self.worker.ended(now, SliceEnd::Finished);
-        let mut ended = ended.expect("a task that has finished is over");
+        let mut ended = with_request(ended.expect("a task that has finished is over"));
         ended.started = has_sandbox;
         self.end(ended);
     }
@@ -369,6 +418,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     fn begin_slice(&mut self, now: Nanos, slice: &Slice) {
         let length_ns = slice.quantum_ns.unwrap_or(self.settings.notice_ns);
         let Timing { bar, turn_ns } = slice.timing();
+        self.inbox.bar.store(bar, Ordering::Relaxed);
         // Where it ends then anyhow, nobody who comes needs to be compared.
         let (contention, turn_end_ns) = match turn_ns <= length_ns {
             true => (Contention::Contended, Nanos::MAX),
@@ -376,7 +426,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         };
         self.guest
             .begin_slice(now.saturating_add(length_ns), contention);
-        let exchange = self.worker.job_mut(slice.task);
+        let exchange = request(&mut self.worker, slice.task);
         let route = self.routes.route(exchange.route);
         let limit_ns = ends::limit_ns(route, &exchange.timeline, now);
         let limit_ns = limit_ns.unwrap_or(Nanos::MAX).min(turn_end_ns);
@@ -384,8 +434,8 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
             self.guest.limit(limit_ns);
         }
         // What came between the last look and the line above has found no slice to time.
-        if (bar > 0 && !self.inbox.requests.is_empty())
-            || !self.inbox.abandoned.is_empty()
+        if (bar > 0 && self.inbox.has_requests())
+            || self.inbox.has_abandoned()
             || self.wakes.any()
             || self.stop.load(Ordering::Acquire)
         {
@@ -394,7 +444,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
     }
 
     fn start(&mut self, now: Nanos, task: TaskId) {
-        let exchange = self.worker.job_mut(task);
+        let exchange = request(&mut self.worker, task);
         exchange.timeline.started_ns = now;
         self.settings.metrics.started.increment();
         if self.settings.tells_starts {
@@ -459,9 +509,25 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
 
     /// A request that finds no free slot is nothing yet: only this thread frees one.
     fn has_something(&self) -> bool {
-        (self.worker.free_slots() > 0 && !self.inbox.requests.is_empty())
-            || !self.inbox.abandoned.is_empty()
+        (self.worker.free_slots() > 0 && (self.inbox.has_requests() || self.inbox.can_steal()))
+            || self.inbox.has_abandoned()
             || self.wakes.any()
             || self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// The request of a task that has begun, or is to run now.
+fn request(worker: &mut Tasks, task: TaskId) -> &mut Exchange {
+    let exchange = worker.job_mut(task).as_mut();
+    exchange.expect("who has begun has its request")
+}
+
+/// A task that is over, and its request with it.
+fn with_request(ended: Ended<Option<Box<Exchange>>>) -> Ended<Box<Exchange>> {
+    Ended {
+        key: ended.key,
+        job: ended.job.expect("who is answered has its request"),
+        started: ended.started,
+        cancelled: ended.cancelled,
     }
 }

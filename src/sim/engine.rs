@@ -27,7 +27,6 @@ use std::collections::{BTreeMap, VecDeque};
 use perf::event::{Refusal, What};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use sched::dispatch::stealing::Stealing;
 use sched::{
     Arrivals, Choice, Dispatch, DispatchParams, Dispatcher, Load, Nanos, Newcomer, Offer, Params,
     Scheduler, Slice, TaskId, Tenant,
@@ -256,7 +255,9 @@ impl<S: Source, N: Notes> Engine<S, N> {
             loads: vec![Load::default(); config.workers],
             backlog: VecDeque::new(),
             stuck: false,
-            unbegun: (config.dispatcher.name == Stealing::NAME)
+            unbegun: config
+                .dispatcher
+                .steals
                 .then(|| vec![BTreeMap::new(); config.workers]),
             workers: (0..config.workers).map(worker).collect(),
             calendar: Calendar::new(config.workers),
@@ -537,7 +538,9 @@ impl<S: Source, N: Notes> Engine<S, N> {
         if self.unbegun.is_none() || self.loads[index].queued == 0 {
             return;
         }
-        let idle = self.loads.iter().position(|load| load.outstanding == 0);
+        let mut workers = self.workers.iter().zip(&self.loads);
+        let idle =
+            workers.position(|(worker, load)| matches!(worker.phase, Phase::Idle) && !load.full);
         if let Some(thief) = idle {
             self.steal(thief);
         }
@@ -548,10 +551,13 @@ impl<S: Source, N: Notes> Engine<S, N> {
         let Some(unbegun) = &mut self.unbegun else {
             return false;
         };
+        if self.loads[thief].full {
+            return false;
+        }
         let Some(victim) = self.dispatch.steal(thief, &self.loads) else {
             return false;
         };
-        let (_, key) = unbegun[victim].pop_last().expect("somebody waits there");
+        let (_, key) = unbegun[victim].pop_first().expect("somebody waits there");
         let taken = self.workers[victim].tasks.cancel(self.now, key);
         let job = taken.expect("who has not begun can be taken").job;
         self.loads[victim].queued -= 1;
@@ -577,7 +583,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
         let worker = &mut self.workers[index];
         let Turn::Run { slice, first } = worker.tasks.turn(now) else {
             worker.phase = Phase::Idle;
-            self.loads[index].preempted_by = Arrivals::Nobody;
+            self.loads[index].preempted_by = Arrivals::Anybody;
             self.calendar.set(index, None);
             self.steal(index);
             return;
@@ -736,7 +742,7 @@ impl<S: Source, N: Notes> Engine<S, N> {
     fn switch(&mut self, index: usize, for_ns: Nanos) {
         self.totals.overhead_ns += u128::from(for_ns);
         self.workers[index].phase = Phase::Switching;
-        self.loads[index].preempted_by = Arrivals::Nobody;
+        self.loads[index].preempted_by = Arrivals::Anybody;
         let until_ns = self.workers[index].core.end_of(self.now, for_ns);
         self.calendar.set(index, Some(until_ns));
     }

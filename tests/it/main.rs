@@ -10,6 +10,7 @@ mod bench;
 mod cgi;
 mod client;
 mod departures;
+mod dispatch;
 mod drain;
 mod environment;
 mod failure;

@@ -382,8 +382,10 @@ impl Guest for SimGuest {
         );
         let mut state = self.timer.state();
         assert!(state.slice.is_some(), "no slice has begun");
-        let missed =
-            std::mem::take(&mut state.arrival_missed) | std::mem::take(&mut state.cancel_missed);
+        // What came may have been stolen already.
+        let came =
+            std::mem::take(&mut state.arrival_missed) && !self.plans.config.intake.dispatch.steals;
+        let missed = came | std::mem::take(&mut state.cancel_missed);
         assert!(
             !missed || state.armed,
             "who came before the slice cannot end it"
@@ -458,9 +460,10 @@ impl SimGuest {
     fn came_since(&self, before: usize) -> Vec<usize> {
         let ledger = self.ledger.borrow();
         // Who found no place in the worker's table waits in the ring, behind everybody.
-        // Who waited at the dispatcher has not come when it was submitted.
-        let is_held = self.plans.config.intake.dispatch.name == "jbsq";
-        let is_other = self.plans.config.scheduler.name != "rr" || is_held;
+        // Who waited at the dispatcher has not come when it was submitted, and whose place a stolen one has waits too.
+        let dispatch = self.plans.config.intake.dispatch;
+        let is_late = dispatch.name == "jbsq" || dispatch.steals;
+        let is_other = self.plans.config.scheduler.name != "rr" || is_late;
         if is_other || ledger.is_behind(self.worker) {
             return Vec::new();
         }

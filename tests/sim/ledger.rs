@@ -325,8 +325,13 @@ impl Ledger {
         match entry.admitted {
             Some(HELD) => self.held -= 1,
             admitted => {
-                assert_eq!(admitted, Some(exchange.worker), "{id}");
-                self.outstanding[usize::from(exchange.worker)] -= 1;
+                let worker = admitted.expect("what comes back was admitted");
+                if worker != exchange.worker {
+                    let dispatch = &self.plans.config.intake.dispatch;
+                    assert!(dispatch.steals, "{id} has another worker");
+                    self.shared.saw("stolen");
+                }
+                self.outstanding[usize::from(worker)] -= 1;
             }
         }
         let at = exchange.timeline;

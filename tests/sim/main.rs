@@ -91,6 +91,7 @@ const MUST_HAPPEN: &[&str] = &[
     "preempted",
     "receiving ended by itself",
     "receiving paused",
+    "stolen",
     "woken before it blocked",
     "woken for nothing",
     "yielded",

@@ -87,14 +87,9 @@ impl Config {
     }
 }
 
-/// All that the listener can do with what it sees of its workers.
-const DISPATCH: [&str; 6] = ["jsq", "jbsq", "lwl", "po2", "rr", "darc"];
-
 fn draw_intake(shared: &Shared) -> Intake {
-    let dispatch = *shared.pick(&DISPATCH);
-    let named = DISPATCHERS.iter().find(|named| named.name == dispatch);
     Intake {
-        dispatch: named.expect("a dispatcher"),
+        dispatch: shared.pick(DISPATCHERS),
         dispatch_params: DispatchParams {
             bound: shared.within(1..=3) as u32,
         },

@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use listener::{Listener, Time};
 use luge::server::metrics::{Metrics, WorkerMetrics};
 use luge::server::{
-    Dispatcher, Interrupt, ListenerSleep, Refused, Rules, WorkerLink, WorkerSettings, WorkerThread,
-    link,
+    Dispatcher, Interrupt, ListenerSleep, Refused, Rules, Shelf, WorkerLink, WorkerSettings,
+    WorkerThread, link,
 };
 use perf::event::{EventWriter, ring};
 use sched::{Reservation, Tenant};
@@ -77,13 +77,16 @@ impl World {
         let (noted, told) = ring(EVENTS_MAX);
         let mut events = Events::new(told);
         let metrics = metrics::metrics(plans.config.workers);
+        let dispatcher = plans.config.intake.dispatch;
+        let mut shelves = Shelf::for_workers(timers.len(), dispatcher);
         for (number, timer) in timers.iter().enumerate() {
             let own = (number, timer.clone());
             let guest = SimGuest::new(around.clone(), alarms.clone(), own, alive.clone());
             let (noted, told) = ring(EVENTS_MAX);
             events.of_workers.push(told);
             let seen = (metrics.worker(number), noted);
-            let (link, worker) = worker(guest, seen, timer.clone(), &sleep);
+            let around = (&sleep, shelves.next());
+            let (link, worker) = worker(guest, seen, timer.clone(), around);
             links.push(link);
             workers.push(RefCell::new(worker));
         }
@@ -205,7 +208,9 @@ impl World {
         let Ok(mut worker) = self.workers[at].try_borrow_mut() else {
             return;
         };
-        if self.asleep[at].get() && !self.timers[at].is_rung() {
+        // For what others have that could be stolen it is woken in other ways.
+        let steals = self.plans.config.intake.dispatch.steals;
+        if self.asleep[at].get() && !self.timers[at].is_rung() && !steals {
             return;
         }
         self.timers[at].take_rung();
@@ -300,20 +305,21 @@ fn worker(
     guest: SimGuest,
     (metrics, events): (Arc<WorkerMetrics>, EventWriter),
     timer: Arc<Timer>,
-    sleep: &Arc<ListenerSleep>,
+    (sleep, shelf): (&Arc<ListenerSleep>, Option<Shelf>),
 ) -> (WorkerLink, Worker) {
     let config = &guest.plans.config;
     let settings = WorkerSettings {
         tasks_max: config.tasks_max,
         scheduler: config.scheduler,
         params: config.params,
+        dispatch: config.intake.dispatch,
         notice_ns: config.params.quantum_ns,
         spin_ns: 0,
         metrics,
         tells_starts: config.intake.admission.name == "delay",
         tenants: config.tenants.into(),
     };
-    let (pending, inbox) = link(config.outstanding_max, sleep.clone());
+    let (pending, inbox) = link(config.outstanding_max, sleep.clone(), shelf);
     let clock = VirtualClock(guest.shared.clone());
     let alarm: Arc<dyn Interrupt> = timer;
     let stop = Arc::new(AtomicBool::new(false));

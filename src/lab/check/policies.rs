@@ -5,7 +5,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Checker;
-use crate::cli::resolve::dispatcher;
 use crate::cli::settings::{Preemption, PreemptionTrigger};
 use crate::lab::experiment::Policy;
 use crate::lab::limits::{DISPATCH_BOUND_MAX, POLICIES_MAX, QUANTUM_MAX_US};
@@ -53,9 +52,6 @@ impl Checker {
 
     /// What only the simulator can do.
     fn told_to_servers(&mut self, key: &str, policy: &Policy) {
-        if let Err(right) = dispatcher(policy.dispatcher.name) {
-            self.wrong(&format!("{key}.dispatch"), &policy.dispatcher.name, &right);
-        }
         // Servers are told times of admission in milliseconds.
         if let Room::Delay {
             target_ns,

@@ -303,6 +303,11 @@ fn workers(metrics: &Metrics, out: &mut Text<'_>) -> fmt::Result {
     let help = "Requests that wait for a worker at the listener";
     out.gauge("luge_backlog_depth", help, backlog)?;
     out.counters(
+        "luge_stolen_requests",
+        "Requests that were another worker's before they began",
+        each().map(|(at, it)| (worker(at), it.stolen())),
+    )?;
+    out.counters(
         "luge_worker_busy_seconds",
         "Time that functions held a worker, the running one included",
         each().zip(&*metrics.told).map(|((at, it), told)| {

@@ -45,7 +45,8 @@ impl Metrics {
     #[must_use]
     pub fn new(about: About) -> Metrics {
         let routes = about.routes.len();
-        let workers = (0..about.workers).map(|_| Arc::new(WorkerMetrics::new(routes)));
+        let workers =
+            (0..about.workers).map(|_| Arc::new(WorkerMetrics::new(routes, about.workers)));
         Metrics {
             listener: ListenerMetrics::new(routes, about.tenants.len(), about.workers),
             workers: workers.collect(),
@@ -98,17 +99,20 @@ impl Metrics {
     /// Of each worker. Differences of what only grows, the later read first, so that none is below 0.
     fn readings(&self) -> impl Iterator<Item = Reading> {
         let workers = self.listener.given.iter().zip(&*self.workers);
-        workers.map(|(given, worker)| {
+        workers.enumerate().map(|(at, (given, worker))| {
             let returned = given.returned.value();
             let over = worker.finished.value();
             let dropped = worker.dropped.value();
             let blocked = worker.blocked.value().max(0) as u64;
             let running = u64::from(worker.busy.is_under_way());
             let started = worker.started.value();
+            let thieves = self.workers.iter();
+            let lost: u64 = thieves.map(|it| it.stolen_from[at].value()).sum();
+            let stolen = worker.stolen();
             let dispatched = given.dispatched.value();
             Reading {
                 in_flight: dispatched.saturating_sub(returned),
-                queued: dispatched.saturating_sub(started + dropped),
+                queued: (dispatched + stolen).saturating_sub(lost + started + dropped),
                 running,
                 ready: started.saturating_sub(over + blocked + running),
                 blocked,

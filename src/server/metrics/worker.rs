@@ -24,6 +24,8 @@ pub struct WorkerMetrics {
     pub(crate) finished: Counter,
     /// Of those again, the ones whose answer says that the server or the function is at fault, or is nobody's.
     pub(crate) failed: Counter,
+    /// Requests that were another worker's before they began, by that one.
+    pub(crate) stolen_from: Box<[Counter]>,
     /// Requests that were over before they began.
     pub(crate) dropped: Counter,
     /// Sandboxes that wait for something.
@@ -64,11 +66,17 @@ pub(crate) struct Spent {
 }
 
 impl WorkerMetrics {
-    pub(crate) fn new(routes: usize) -> WorkerMetrics {
+    pub(crate) fn new(routes: usize, workers: usize) -> WorkerMetrics {
         WorkerMetrics {
+            stolen_from: (0..workers).map(|_| Counter::default()).collect(),
             routes: OfRoutes::new(routes),
             ..WorkerMetrics::default()
         }
+    }
+
+    /// Requests that were another worker's before they began.
+    pub(crate) fn stolen(&self) -> u64 {
+        self.stolen_from.iter().map(Counter::value).sum()
     }
 
     /// A slice that was due at `due_ns` was stopped.
