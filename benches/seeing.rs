@@ -1,6 +1,9 @@
 //! What it costs to see: the timeline, the events of the flight recorder and the metrics of a request that runs in one
 //! slice, each as the threads of the server write them, with warm caches, in nanoseconds of this machine.
 //!
+//! And what a recording costs its thread: to read the events, which another thread has noted since the last look, and to
+//! write them down.
+//!
 //! The whole of it is measured on a server by comparing two builds, which takes a quiet machine; this says what there
 //! is to be found.
 
@@ -10,6 +13,8 @@ use std::time::Instant;
 use listener::Timeline;
 use perf::event::{What, ring};
 use perf::live::{Counter, LiveHistogram};
+use perf::recording::{Header, Writer};
+use std::sync::mpsc::sync_channel;
 
 const REQUESTS: u64 = 2_000_000;
 
@@ -68,6 +73,48 @@ fn main() {
         "all",
         clock_ns + points_ns + events_ns + metrics_ns
     );
+    recording();
+}
+
+/// Requests between two looks of a recording: fifty looks a second, 50,000 requests.
+const LOOK_REQUESTS: u64 = 1_000;
+
+/// Per request, what it takes to read the events and to write them down; of 400 looks the median.
+fn recording() {
+    let (mut events, reader) = ring(1 << 17);
+    let (look, noted) = (sync_channel(0), sync_channel(0));
+    let noting = std::thread::spawn(move || {
+        let mut request = 0;
+        while look.1.recv().is_ok() {
+            for _ in 0..LOOK_REQUESTS {
+                request += 1;
+                for (step, what) in (0..).zip(EVENTS) {
+                    events.note(25_000 * request + 1_500 * step, request, what);
+                }
+            }
+            noted.0.send(()).expect("it is waited for");
+        }
+    });
+    let mut writer = Writer::new(std::io::sink(), &Header::default()).expect("a sink takes all");
+    let mut next = 0;
+    let looks = (0..400).map(|_| {
+        look.0.send(()).expect("it notes");
+        noted.1.recv().expect("it notes");
+        let began = Instant::now();
+        next = reader.read_blocks(next, |lost, events| {
+            let written = writer.write(0, lost, events);
+            written.expect("a sink takes all");
+        });
+        began.elapsed().as_nanos() as f64 / LOOK_REQUESTS as f64
+    });
+    let mut looks: Vec<f64> = looks.collect();
+    looks.sort_by(f64::total_cmp);
+    println!(
+        "{:<28} {:>8.1} ns",
+        "recording them, by a thread", looks[200]
+    );
+    drop(look.0);
+    noting.join().expect("it notes");
 }
 
 /// Every point that such a request reaches.

@@ -12,6 +12,9 @@ pub const ACCESS_WRITE_EVERY: Duration = Duration::from_millis(50);
 /// How often events are read that are recorded: their rings have room for many times as much.
 pub const RECORD_EVERY: Duration = Duration::from_millis(20);
 
+/// Bytes of a recording that are handed to the kernel at once, unless a look ends before.
+pub const RECORD_BUFFER_BYTES: usize = 64 << 10;
+
 /// The flight recorder is written out for an objective so often at most …
 pub const FLIGHT_EVERY: Duration = Duration::from_secs(10);
 

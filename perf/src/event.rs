@@ -113,6 +113,7 @@ pub(crate) type Parts = (u8, u16, u64);
 
 impl What {
     /// As numbers; the inverse of [`What::from_parts`].
+    #[inline]
     pub(crate) fn parts(self) -> Parts {
         match self {
             Self::Arrived { route, expected_ns } => (0, route, expected_ns.min(EXPECTED_MAX_NS)),
@@ -134,6 +135,7 @@ impl What {
     }
 
     /// `None`: no event has these parts.
+    #[inline]
     pub(crate) fn from_parts((kind, small, large): Parts) -> Option<Self> {
         let event = match kind {
             0 => Self::Arrived {
@@ -174,13 +176,18 @@ impl What {
 /// Words that an event takes in a ring.
 const WORDS: usize = 3;
 
+/// Events that are read before it is looked whether they are whole.
+const BLOCK_EVENTS: usize = 256;
+
 const SMALL_SHIFT: u32 = 8;
 const LARGE_SHIFT: u32 = 24;
 
+#[inline]
 fn packed((kind, small, large): Parts) -> u64 {
     u64::from(kind) | u64::from(small) << SMALL_SHIFT | large << LARGE_SHIFT
 }
 
+#[inline]
 fn unpacked(word: u64) -> Parts {
     (
         word as u8,
@@ -199,9 +206,9 @@ const _: () = assert!(EXPECTED_MAX_NS << LARGE_SHIFT >> LARGE_SHIFT == EXPECTED_
 #[must_use]
 pub fn ring(capacity: usize) -> (EventWriter, EventReader) {
     assert!(capacity.is_power_of_two(), "{capacity} events");
-    let words = (0..capacity * WORDS).map(|_| AtomicU64::new(0)).collect();
+    let slots = (0..capacity).map(|_| Default::default()).collect();
     let shared = Arc::new(Shared {
-        words,
+        slots,
         written: AtomicU64::new(0),
     });
     let writer = EventWriter {
@@ -212,8 +219,8 @@ pub fn ring(capacity: usize) -> (EventWriter, EventReader) {
 }
 
 struct Shared {
-    /// The event of number n is at n modulo the capacity.
-    words: Box<[AtomicU64]>,
+    /// The event of number n is at n modulo the capacity, a power of two.
+    slots: Box<[[AtomicU64; WORDS]]>,
     /// How many events were ever written.
     written: AtomicU64,
 }
@@ -243,18 +250,20 @@ pub struct Read {
 }
 
 impl Shared {
+    #[inline]
     fn capacity(&self) -> u64 {
-        (self.words.len() / WORDS) as u64
+        self.slots.len() as u64
     }
 
-    fn slot(&self, number: u64) -> &[AtomicU64] {
-        let at = (number % self.capacity()) as usize * WORDS;
-        &self.words[at..at + WORDS]
+    #[inline]
+    fn slot(&self, number: u64) -> &[AtomicU64; WORDS] {
+        &self.slots[(number & (self.capacity() - 1)) as usize]
     }
 }
 
 impl EventWriter {
     /// Notes an event.
+    #[inline]
     pub fn note(&mut self, at_ns: u64, request: u64, what: What) {
         // Whoever reads one of the words below and then `written` finds at least this number there, and knows that
         // what was in the slot before is no more.
@@ -271,6 +280,7 @@ impl EventWriter {
 impl EventReader {
     /// The number of the next event that will be written.
     #[must_use]
+    #[inline]
     pub fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Acquire)
     }
@@ -278,28 +288,47 @@ impl EventReader {
     /// Reads all events from this number on that are still there.
     #[must_use]
     pub fn read(&self, from: u64) -> Read {
+        let mut read = Read::default();
+        read.next = self.read_blocks(from, |lost, events| {
+            if lost > 0 {
+                // What was read before them is older still: what is kept has no gap.
+                read.lost += lost + read.events.len() as u64;
+                read.events.clear();
+            }
+            read.events.extend_from_slice(events);
+        });
+        read
+    }
+
+    /// The same, handed on in blocks that are still warm, each with how many events before it were overwritten. Gives the
+    /// number from which to read on.
+    pub fn read_blocks(&self, from: u64, mut take: impl FnMut(u64, &[Event])) -> u64 {
         let (shared, next) = (&*self.shared, self.written());
         let first = from.max(next.saturating_sub(shared.capacity())).min(next);
-        let raw = (first..next).map(|number| {
-            let slot = shared.slot(number);
-            [&slot[0], &slot[1], &slot[2]].map(|word| word.load(Ordering::Relaxed))
-        });
-        let raw: Vec<_> = raw.collect();
-        fence(Ordering::Acquire);
-        // The event of this number may be being written at this moment.
-        let writing = shared.written.load(Ordering::Relaxed);
-        let whole = (writing + 1).saturating_sub(shared.capacity());
-        let torn = whole.saturating_sub(first).min(next - first) as usize;
-        let event = |&[at_ns, request, packed]: &[u64; WORDS]| Event {
-            at_ns,
-            request,
-            what: What::from_parts(unpacked(packed)).expect("it was written as one"),
-        };
-        Read {
-            events: raw[torn..].iter().map(event).collect(),
-            lost: first.saturating_sub(from) + torn as u64,
-            next,
+        let mut lost = first.saturating_sub(from);
+        let mut raw = [[0; WORDS]; BLOCK_EVENTS];
+        let mut events = Vec::with_capacity(BLOCK_EVENTS);
+        for first in (first..next).step_by(BLOCK_EVENTS) {
+            let raw = &mut raw[..BLOCK_EVENTS.min((next - first) as usize)];
+            for (number, raw) in (first..).zip(&mut *raw) {
+                let slot = shared.slot(number);
+                *raw = slot.each_ref().map(|word| word.load(Ordering::Relaxed));
+            }
+            fence(Ordering::Acquire);
+            // The event of this number may be being written at this moment.
+            let writing = shared.written.load(Ordering::Relaxed);
+            let whole = (writing + 1).saturating_sub(shared.capacity());
+            let torn = whole.saturating_sub(first).min(raw.len() as u64) as usize;
+            let whole = raw[torn..].iter().map(|&[at_ns, request, packed]| Event {
+                at_ns,
+                request,
+                what: What::from_parts(unpacked(packed)).expect("it was written as one"),
+            });
+            events.clear();
+            events.extend(whole);
+            take(std::mem::take(&mut lost) + torn as u64, &events);
         }
+        next
     }
 }
 

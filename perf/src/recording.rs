@@ -223,16 +223,19 @@ impl<W: Write> Writer<W> {
 }
 
 /// Whether events of this kind have a small number.
+#[inline]
 fn has_small(kind: u8) -> bool {
     matches!(kind, 0 | 1 | 3 | 10 | 11 | 12)
 }
 
 /// Whether events of this kind have a large number.
+#[inline]
 fn has_large(kind: u8) -> bool {
     kind == 0
 }
 
 /// A difference with its sign in the lowest bit, so that small ones are short.
+#[inline]
 fn zigzag(difference: u64) -> u64 {
     let signed = difference as i64;
     ((signed << 1) ^ (signed >> 63)) as u64
@@ -242,6 +245,7 @@ fn unzigzag(number: u64) -> u64 {
     (number >> 1) ^ (number & 1).wrapping_neg()
 }
 
+#[inline]
 fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);

@@ -11,7 +11,7 @@
 //! overwritten, counted, and said.
 
 use super::seams::{Clock, Monotonic};
-use crate::limits::{FLIGHT_EVERY, FLIGHTS_BY_OBJECTIVE_MAX, RECORD_EVERY};
+use crate::limits::{FLIGHT_EVERY, FLIGHTS_BY_OBJECTIVE_MAX, RECORD_BUFFER_BYTES, RECORD_EVERY};
 use perf::event::EventReader;
 use perf::recording::{Chunk, Header, LISTENER, Writer};
 use perf::trace;
@@ -69,27 +69,16 @@ impl Flight {
         }
     }
 
-    /// What is in the rings now, from these numbers on.
-    fn read(&self, from: &mut [u64]) -> Vec<Chunk> {
-        let sources = (LISTENER..).zip(&*self.readers).zip(from);
-        let chunks = sources.map(|((source, reader), from)| {
-            let read = reader.read(*from);
-            *from = read.next;
-            Chunk {
-                source,
-                lost: read.lost,
-                events: read.events,
-            }
-        });
-        chunks.collect()
-    }
-
     /// What is in the rings now.
     fn snapshot(&self) -> Vec<Chunk> {
-        let mut chunks = self.read(&mut vec![0; self.readers.len()]);
-        // What came before is not lost: nobody wanted it.
-        chunks.iter_mut().for_each(|chunk| chunk.lost = 0);
-        chunks
+        let sources = (LISTENER..).zip(&*self.readers);
+        let chunks = sources.map(|(source, reader)| Chunk {
+            source,
+            // What came before is not lost: nobody wanted it.
+            lost: 0,
+            events: reader.read(0).events,
+        });
+        chunks.collect()
     }
 
     /// What the threads noted last, as a trace for Chrome's or Perfetto's viewer.
@@ -289,7 +278,7 @@ struct Recording {
 impl Recording {
     fn new(flight: &Flight, sink: Box<dyn Write + Send>) -> io::Result<Recording> {
         let out = Counted {
-            out: BufWriter::new(sink),
+            out: BufWriter::with_capacity(RECORD_BUFFER_BYTES, sink),
             bytes: 0,
         };
         Ok(Recording {
@@ -301,17 +290,23 @@ impl Recording {
     }
 
     fn go_on(&mut self, flight: &Flight) -> io::Result<()> {
-        let chunks = flight.read(&mut self.next);
-        for chunk in &chunks {
-            if self.lost == 0 && chunk.lost > 0 {
-                tracing::warn!(
-                    "events were overwritten before they could be recorded: more --flight-events would help"
-                );
-            }
-            self.events += chunk.events.len() as u64;
-            self.lost += chunk.lost;
+        for ((source, reader), next) in (LISTENER..).zip(&*flight.readers).zip(&mut self.next) {
+            let mut written = Ok(());
+            *next = reader.read_blocks(*next, |lost, events| {
+                if self.lost == 0 && lost > 0 {
+                    tracing::warn!(
+                        "events were overwritten before they could be recorded: more --flight-events would help"
+                    );
+                }
+                self.events += events.len() as u64;
+                self.lost += lost;
+                if written.is_ok() {
+                    written = self.writer.write(source, lost, events);
+                }
+            });
+            written?;
         }
-        write_chunks(&mut self.writer, &chunks)
+        self.writer.flush()
     }
 
     fn log(&self) {
