@@ -25,7 +25,7 @@ pub struct Timeline {
     pub arrived_ns: u64,
     /// It was admitted.
     pub admitted_ns: u64,
-    /// It was put into a worker's ring.
+    /// It was put where a worker takes it from.
     pub dispatched_ns: u64,
     /// The worker took it out of there.
     pub picked_ns: u64,

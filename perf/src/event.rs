@@ -44,12 +44,12 @@ pub enum What {
     Refused(Refusal),
     /// All workers had enough: it waits at the dispatcher.
     Held,
-    /// It was put into a worker's ring.
+    /// It was put into a worker's ring, or on its shelf where workers steal.
     Dispatched {
         /// Index of the worker.
         worker: u16,
     },
-    /// The worker took it out of its ring: its policy knows it now.
+    /// A worker took it out of its ring, and its policy knows it now; off a shelf, as it begins, where workers steal.
     Taken,
     /// A slice of it begins; the first time its sandbox is made.
     Resumed,

@@ -27,9 +27,9 @@ pub struct Story {
     pub arrived_ns: u64,
     /// It was given to a worker.
     pub dispatched_ns: u64,
-    /// To which.
+    /// Which one took it; of one that nobody took, to whom it was given.
     pub worker: u16,
-    /// The worker took it out of its ring.
+    /// The worker took it out of its ring; where workers steal, as it began.
     pub taken_ns: u64,
     /// Its first slice began.
     pub started_ns: u64,
@@ -135,7 +135,7 @@ impl Stories {
                 draft.story.request = event.request;
                 match chunk.source {
                     LISTENER => draft.listener(event),
-                    _ => draft.worker(event),
+                    source => draft.worker(event, source - 1),
                 }
                 // Most end while few others are under way; so the table stays small.
                 if draft.is_over()
@@ -172,7 +172,11 @@ impl Draft {
                 story.arrived_ns = event.at_ns;
             }
             What::Dispatched { worker } => {
-                (story.dispatched_ns, story.worker) = (event.at_ns, worker);
+                story.dispatched_ns = event.at_ns;
+                // Another one may have stolen it, and may have said so before.
+                if story.taken_ns == 0 {
+                    story.worker = worker;
+                }
             }
             What::Refused(why) => self.end(event.at_ns, End::Refused(why)),
             // It waited at the dispatcher.
@@ -192,11 +196,11 @@ impl Draft {
         self.state = State::Over;
     }
 
-    fn worker(&mut self, event: &Event) {
+    fn worker(&mut self, event: &Event, worker: u16) {
         let (at_ns, story) = (event.at_ns, &mut self.story);
         let next = match (self.state, event.what) {
             (State::Outside, What::Taken) => {
-                story.taken_ns = at_ns;
+                (story.taken_ns, story.worker) = (at_ns, worker);
                 State::Ready
             }
             (State::Ready, What::Resumed) => {
@@ -258,6 +262,24 @@ pub(crate) mod tests {
     };
     pub(crate) const DONE: What = What::Finished { status: 200 };
     pub(crate) const ANSWERED: What = What::Answered { status: 200 };
+
+    #[test]
+    fn who_stole_a_request_is_its_worker() {
+        let [given, taken] = [What::Dispatched { worker: 0 }, What::Taken];
+        // The file may tell of either first.
+        for order in [
+            [(0, 11, given), (2, 12, taken)],
+            [(2, 12, taken), (0, 11, given)],
+        ] {
+            let mut rows = vec![(0, 10, 7, ARRIVED)];
+            rows.extend(order.map(|(source, at_ns, what)| (source, at_ns, 7, what)));
+            rows.extend([(2, 13, 7, What::Resumed), (2, 20, 7, DONE)]);
+            rows.extend([(0, 21, 7, ANSWERED), (0, 22, 7, What::Sent)]);
+            let stories = Stories::of(chunks(&rows));
+            let workers: Vec<u16> = stories.whole.iter().map(|story| story.worker).collect();
+            assert_eq!(workers, [1]);
+        }
+    }
 
     #[test]
     fn a_story_is_put_together_from_both_threads() {

@@ -33,7 +33,7 @@ pub struct Load {
     pub queued: u32,
     /// How long the outstanding ones were expected to execute, together.
     pub work_ns: Nanos,
-    /// Who would interrupt the slice that runs; anybody, while none does.
+    /// Who would interrupt the slice that runs; anybody, while none does. Those to whom who came since is no hindrance.
     pub preempted_by: Arrivals,
     /// It cannot take another one.
     pub full: bool,

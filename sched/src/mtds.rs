@@ -8,10 +8,12 @@
 //! may end late; that is a debt, of a quantum at most, which the next refill pays first. So over any time of n periods a
 //! tenant takes at most n + 1 budgets with priority (the back-to-back effect of the deferrable server), and however great
 //! the load of the others, a tenant that always has work waits at most 2(period − budget) for what it was promised, if
-//! [`crate::demand::check`] accepted the reservations and their budgets are long against a quantum.
+//! [`crate::demand::check`] accepted the reservations, their periods are equal, and their budgets are long against a
+//! quantum. Where periods differ that holds while nobody defers: a budget that is kept until late in its period runs
+//! back to back with the next, for which the check leaves no room in a longer period of somebody else.
 //!
 //! The guaranteed are ordered by the ends of their periods, for which their budgets are due: earliest deadline first over
-//! the servers, so that all get what was promised whatever their periods. Where those end together, who used up the
+//! the servers, which the check is for. Where those end together, who used up the
 //! budget of the period before goes after those who did not, and may be interrupted by them: it asks for all that it is
 //! owed or more, and its requests, late as they are, would else go before those of every tenant that is within its
 //! budget. Only then the deadlines of the requests count, then their arrival. The rest are ordered by deadline, then
@@ -148,7 +150,13 @@ impl Mtds {
         let Some(account) = &mut self.accounts[tenant] else {
             return self.rest.push(handle, first);
         };
-        account.refresh(now);
+        // What runs on it is charged first, as a slice that a refill falls into belongs to two periods.
+        let is_charged = self
+            .charged
+            .is_some_and(|task| usize::from(self.homes[task.index()]) == tenant);
+        if !is_charged {
+            account.refresh(now);
+        }
         if account.left_ns() > 0 {
             let claim = Claim {
                 due_ns: account.refill_ns(),

@@ -113,6 +113,19 @@ impl Arrivals {
         }
     }
 
+    /// Those that remain once this task has come, which is to be beaten if it is one of them.
+    #[must_use]
+    pub fn after(self, newcomer: Newcomer) -> Self {
+        match self {
+            Self::Nobody => Self::Nobody,
+            Self::Anybody => Self::RankBefore(newcomer.rank),
+            Self::DeadlineBefore(limit_ns) => {
+                Self::DeadlineBefore(limit_ns.min(newcomer.deadline_ns))
+            }
+            Self::RankBefore(limit) => Self::RankBefore(limit.min(newcomer.rank)),
+        }
+    }
+
     /// Whether this task would take the processor.
     #[must_use]
     pub const fn admit(self, newcomer: Newcomer) -> bool {
@@ -268,6 +281,26 @@ mod tests {
             assert_eq!(slice.alarm_at_start(100), at_start, "{slice:?}");
             let alarm = slice.alarm_on_arrival(100, now, newcomer);
             assert_eq!(alarm, on_arrival, "{slice:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn who_came_is_to_be_beaten_by_who_comes_next() {
+        use Arrivals::{Anybody, DeadlineBefore, Nobody, RankBefore};
+        let newcomer = Newcomer {
+            deadline_ns: 70,
+            rank: 7,
+        };
+        let rows = [
+            (Nobody, Nobody),
+            (Anybody, RankBefore(7)),
+            (DeadlineBefore(90), DeadlineBefore(70)),
+            (DeadlineBefore(50), DeadlineBefore(50)),
+            (RankBefore(9), RankBefore(7)),
+            (RankBefore(5), RankBefore(5)),
+        ];
+        for (before, expected) in rows {
+            assert_eq!(before.after(newcomer), expected, "{before:?}");
         }
     }
 

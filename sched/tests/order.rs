@@ -374,6 +374,9 @@ fn mtds_serves_the_guaranteed_within_their_budget() {
         // They take the processor from it whatever their deadline, and wait as it does once they have used up theirs.
         &[Of(0, 0, 10, 0), Of(1, 2, 5, 0), Pick(0), Run(20), Preempt, Pick(1), Run(980), Preempt, Pick(0), Turn(20), Bar(Anybody), Of(2, 1, 5_000, 0), Run(5),
           Preempt, Pick(2), Turn(500), Run(500), Preempt, Pick(0), Run(15), Preempt, Pick(1), Run(480), Preempt, Pick(0), Turn(20), Run(20), Preempt, Pick(2)],
+        // A refill within a slice, and a request of the same tenant after it: the slice belongs to both periods.
+        &[Pass(985), Of(0, 0, 5_000, 0), Of(1, 2, 5_000, 0), Pick(0), Turn(15), Run(20), Of(2, 0, 6_000, 0), Preempt, Pick(0), Turn(15)],
+        &[Pass(980), Of(0, 0, 5_000, 0), Of(1, 2, 5_000, 0), Of(3, 1, 9_000, 0), Pick(0), Turn(20), Run(22), Of(2, 0, 6_000, 0), Preempt, Pick(3), Turn(500)],
         // A period in which something was left, and it is as the others.
         &[Of(0, 0, 10, 0), Of(1, 2, 5, 0), Pick(0), Run(20), Preempt, Pick(1), Run(980), Preempt, Pick(0), Run(19), Finish, Pick(1), Run(981), Finish,
           Of(2, 1, 50, 0), Of(3, 0, 40, 0), Pick(3), Turn(20), Bar(DeadlineBefore(40))],

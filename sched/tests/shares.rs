@@ -138,7 +138,8 @@ fn wfq_keeps_to_the_weights_at_all_times() {
     }
 }
 
-/// Tenants get their budgets in every period, whatever the aggressor does and however long the periods of others are;
+/// Tenants that always have work get their budgets in every period, whatever the aggressor does and however long the
+/// periods of others are;
 /// nobody's debt is more than a quantum; and over n periods nobody takes more than n budgets and what is owed for one
 /// slice that ended late.
 #[test]

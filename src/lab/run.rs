@@ -82,13 +82,14 @@ impl Order<'_> {
         for warning in &manifest.warnings {
             eprintln!("luge lab: {warning}");
         }
-        let rig = Rig::new(self, places)?;
+        let rig = Rig::new(self, places).inspect_err(|_| self.leave_nothing())?;
         let mut noise = Vec::new();
         let mut runs = Vec::new();
         let ended = rig.all(&mut runs, &mut noise);
         rig.progress.finish_and_clear();
         if let Err(why) = ended {
             if runs.is_empty() {
+                self.leave_nothing();
                 return Err(why);
             }
             eprintln!("luge lab: not all runs were made: {why}");
@@ -102,17 +103,24 @@ impl Order<'_> {
         manifest.seconds = began.elapsed().as_secs_f64();
         Ok(rig.results(manifest, noise, runs))
     }
+
+    /// Who interrupts it before anything came out can run it again to the same place. What failed is left to be looked
+    /// at.
+    fn leave_nothing(&self) {
+        if self.stop.load(Ordering::Relaxed) {
+            for folder in ["calibration", "runs"] {
+                drop(std::fs::remove_dir_all(self.out.join(folder)));
+            }
+        }
+    }
 }
 
 impl<'e> Rig<'e> {
     /// Calibrates, and makes the requests.
     fn new(order: &'e Order<'e>, places: Places) -> Result<Self, String> {
         let experiment = order.experiment;
-        let points = experiment.policies.len() * experiment.sweep.values.len();
-        let runs = points as u64 * u64::from(experiment.repetitions);
-        let live = if experiment.is_live { runs } else { 0 };
-        let progress = ProgressBar::new(live * experiment.duration_ns / 1_000_000);
-        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %, {eta} left  {msg}");
+        let progress = ProgressBar::no_length();
+        let style = ProgressStyle::with_template("{elapsed}  {msg}");
         progress.set_style(style.expect("the template is right"));
         let mut rig = Self {
             order,
@@ -123,6 +131,9 @@ impl<'e> Rig<'e> {
         };
         if experiment.is_live {
             let live = rig.servers(1.0);
+            if rig.progress.is_hidden() {
+                eprintln!("luge lab: calibration");
+            }
             let tell = |what: &str| rig.progress.set_message(format!("calibration: {what}"));
             let folder = order.out.join("calibration");
             rig.calibration = Some(Calibration::measure(&live, &folder, &tell)?);
@@ -175,6 +186,22 @@ impl<'e> Rig<'e> {
             );
         }
         doubts
+    }
+
+    /// So many runs begin, of this kind.
+    fn begin(&self, kind: &'static str, runs: usize) {
+        let style =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix}, {eta} left  {msg}");
+        self.progress
+            .set_style(style.expect("the template is right"));
+        self.progress.set_prefix(kind);
+        self.progress.set_message("");
+        self.progress.set_length(runs as u64);
+        self.progress.set_position(0);
+        self.progress.reset_eta();
+        if self.progress.is_hidden() && runs > 0 {
+            eprintln!("luge lab: {runs} {kind}");
+        }
     }
 
     fn services_of(&self, experiment: &Experiment) -> Vec<Service> {
@@ -260,7 +287,7 @@ impl<'e> Rig<'e> {
         let calibration = self.calibration.as_ref().expect("it was made");
         let live = self.servers(1.0 / calibration.round_ns);
         let points = self.points();
-        self.progress.reset_eta();
+        self.begin("runs on servers", points.len());
         for (at, point) in points.iter().enumerate() {
             let folder = format!("runs/{:03}", at + 1);
             let policy = self.policy(*point);
@@ -277,8 +304,7 @@ impl<'e> Rig<'e> {
             let to = self.order.out.join(&folder);
             let ran = live.run(policy, self.quantum_us(*point), &load, &to);
             let ran = ran.map_err(|why| format!("{}: {why}", to.display()))?;
-            self.progress
-                .inc(self.order.experiment.duration_ns / 1_000_000);
+            self.progress.inc(1);
             let before = calibration.mode(policy).expect("each was measured");
             let stories = Stories::of(ran.chunks);
             let seen = Seen {
@@ -324,7 +350,7 @@ impl<'e> Rig<'e> {
     /// `runs` are those of servers, if there are any.
     fn simulated(&self, runs: &[Run]) -> Result<Vec<Run>, String> {
         let points = self.points();
-        self.progress.set_message("simulations");
+        self.begin("simulations", points.len());
         let run = |at: usize| {
             if self.is_stopped() {
                 return Err(INTERRUPTED.to_owned());
@@ -344,6 +370,7 @@ impl<'e> Rig<'e> {
             let stretch = mode.map_or(1.0, |mode| mode.stretch);
             let chunks = simulate(&machine, &asked, &requests, stretch);
             let stories = Stories::of(chunks);
+            self.progress.inc(1);
             Ok(self.told(point, Origin::Simulated, &stories, &requests))
         };
         parallel::map(points.len(), run).into_iter().collect()
@@ -355,7 +382,7 @@ impl<'e> Rig<'e> {
             .iter()
             .filter(|run| run.origin == Origin::Live)
             .collect();
-        self.progress.set_message("replays");
+        self.begin("replays", live.len());
         let replay = |at: usize| {
             if self.is_stopped() {
                 return Err(INTERRUPTED.to_owned());
@@ -375,6 +402,7 @@ impl<'e> Rig<'e> {
             let chunks = replay(&self.machine(point, costs), &recording)?;
             let requests = self.requests(point)?;
             let stories = Stories::of(chunks);
+            self.progress.inc(1);
             Ok(self.told(point, Origin::Replayed, &stories, &requests))
         };
         parallel::map(live.len(), replay).into_iter().collect()

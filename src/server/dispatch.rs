@@ -182,6 +182,9 @@ impl<C: Clock> Dispatcher<C> {
         self.events.note(now, exchange.request_id, what);
         let rank = arrival.rank(self.scheduler);
         self.metrics.listener.given[worker].dispatched.increment();
+        if self.sees_slices {
+            self.workers[worker].lower_bar(rank);
+        }
         self.workers[worker].submit(exchange, rank);
     }
 

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The listener counts what each worker owes it and never exceeds the worker's limit, so that a push of
-//! either side always finds room; a full ring would be our bug, not a load. Where workers steal, requests lie on shelves
-//! ([`Shelf`]) in place of the ring, and notices of clients that went away beside them, as anybody may have their requests.
+//! either side always finds room; a full ring would be our bug, not a load. Where workers steal, shelves ([`Shelf`]) are
+//! in place of the rings of requests and of clients that went away: anybody may have their requests.
 
 use super::park::{Asleep, Parker};
 use super::seams::Interrupt;
@@ -129,6 +129,8 @@ pub fn link(
     let bar = Arc::new(AtomicU64::new(u64::MAX));
     let workers = shelf.as_ref().map_or(1, Shelf::workers);
     let slots = outstanding_max as usize * workers;
+    // A client may go while its answer is on its way; its successor in the count may go too. Notices are on shelves.
+    let abandoned_slots = if shelf.is_some() { 1 } else { slots * 2 };
     let (parker, requests, requests_out) = match shelf {
         Some(shelf) => {
             let outlet = Outlet::Shelf(shelf.clone());
@@ -141,8 +143,7 @@ pub fn link(
         }
     };
     let (answers_in, answers) = RingBuffer::new(slots);
-    // A client may go while its answer is on its way; its successor in the count may go too.
-    let (abandoned, abandoned_out) = RingBuffer::new(slots * 2);
+    let (abandoned, abandoned_out) = RingBuffer::new(abandoned_slots);
     // All may have begun that are outstanding, and the last one back be there before the word that it began.
     let (starts_in, starts) = RingBuffer::new(slots * 2);
     let outbox = Outbox {
@@ -231,6 +232,11 @@ impl WorkerLink {
         }
     }
 
+    /// For who looks at what runs: a request of this rank was given, and is to be beaten until the worker says what runs.
+    pub fn lower_bar(&self, rank: u64) {
+        self.bar.fetch_min(rank, Ordering::Relaxed);
+    }
+
     /// Tells the worker that a client has gone.
     pub fn abandon(&mut self, connection: ConnectionKey) {
         match &mut self.requests {
@@ -307,16 +313,16 @@ impl Inbox {
     /// The worker has something to do: where there are shelves, somebody else may take what lies there.
     pub(crate) fn busy(&self) {
         if let Inlet::Shelf(shelf) = &self.requests {
-            shelf.set_idle(false);
+            shelf.set_open(false);
             shelf.offer();
         }
     }
 
-    /// It has nothing to do.
-    pub(crate) fn idle(&self) {
+    /// It has nothing to do, and room for more or not.
+    pub(crate) fn idle(&self, has_room: bool) {
         self.bar.store(u64::MAX, Ordering::Relaxed);
         if let Inlet::Shelf(shelf) = &self.requests {
-            shelf.set_idle(true);
+            shelf.set_open(has_room);
         }
     }
 

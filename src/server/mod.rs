@@ -110,8 +110,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Requests of which a worker's policy knows at once, each with a sandbox once it has started; more wait in its ring,
-    /// first in, first out.
+    /// Requests of which a worker's policy knows at once, each with a sandbox once it has started; more wait where it
+    /// takes them from, first in, first out.
     fn tasks_max(&self) -> u32 {
         self.outstanding_max.min(self.sandbox.sandboxes_max)
     }

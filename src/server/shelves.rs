@@ -11,11 +11,11 @@
 //! slice of the first one lasts.
 //!
 //! A shelf is a queue in the order of arrival behind a lock, as three threads take from its ends and its middle. It is
-//! held for as long as it takes to move a pointer; what can be known without it stands in counters beside it.
+//! held to move a pointer, or to look at what is new; what can be known without it stands in counters beside it.
 //!
-//! Who leaves something on the shelf of a worker that has something to do, or begins a slice while something lies on any,
-//! wakes one worker that sleeps. A worker looks at the counters once more before it sleeps ([`Parker`]), and once more as
-//! it begins a slice, so no wake is lost.
+//! A worker is open while it has nothing to do and room for more. Who leaves something on the shelf of one that is not,
+//! or begins a slice while something lies on any, wakes one that is open and sleeps. A worker looks at the counters once
+//! more after it has opened, before it sleeps ([`Parker`]), and as it begins a slice, so no wake is lost.
 
 use super::park::Parker;
 use listener::Exchange;
@@ -39,8 +39,8 @@ struct Place {
     count: AtomicU32,
     /// Those at the end of the queue that the worker has not looked at.
     fresh: AtomicU32,
-    /// Its worker is awake and has nothing to do: it looks at the shelves before it sleeps.
-    is_idle: AtomicBool,
+    /// Its worker has nothing to do and room for more: it looks at the shelves before it sleeps.
+    is_open: AtomicBool,
     /// The client of some request has gone, wherever that is.
     notice: AtomicBool,
     parker: Arc<Parker>,
@@ -77,8 +77,8 @@ impl Shelf {
         self.own().parker.clone()
     }
 
-    /// For the listener: a request for this worker, later than all that it was given. Wakes it, or another one if it is
-    /// busy.
+    /// For the listener: a request for this worker, later than all that it was given. Wakes it, or another one if it
+    /// could not take it.
     pub(super) fn put(&self, exchange: Box<Exchange>) {
         let mut queue = self.own().lock();
         let last = queue.back().map(|last| last.exchange.sequence);
@@ -90,14 +90,17 @@ impl Shelf {
         self.own().fresh.fetch_add(1, Ordering::Relaxed);
         self.own().count(&queue);
         drop(queue);
-        if !self.own().parker.wake() && !self.own().is_idle.load(Ordering::SeqCst) {
-            self.offer();
+        // What is left here is seen by whoever opens later.
+        fence(Ordering::SeqCst);
+        match self.own().is_open.load(Ordering::SeqCst) {
+            true => _ = self.own().parker.wake(),
+            false => self.offer(),
         }
     }
 
-    /// For the worker: whether it has nothing to do.
-    pub(super) fn set_idle(&self, is_idle: bool) {
-        self.own().is_idle.store(is_idle, Ordering::SeqCst);
+    /// For the worker: whether it has nothing to do and room for more.
+    pub(super) fn set_open(&self, is_open: bool) {
+        self.own().is_open.store(is_open, Ordering::SeqCst);
     }
 
     /// For the listener: a client has gone; each worker has to look whether it has its request.
@@ -145,19 +148,17 @@ impl Shelf {
         Some(waiting.exchange)
     }
 
-    /// For the worker: one whose client has gone.
-    pub(super) fn take_abandoned(&self) -> Option<Box<Exchange>> {
+    /// For the worker: those whose clients have gone.
+    pub(super) fn take_abandoned(&self) -> VecDeque<Box<Exchange>> {
         let mut queue = self.own().lock();
-        let gone = |waiting: &Waiting| waiting.exchange.is_abandoned();
-        let waiting = queue
-            .iter()
-            .position(gone)
-            .and_then(|at| queue.remove(at))?;
-        if waiting.is_fresh {
-            self.own().fresh.fetch_sub(1, Ordering::Relaxed);
-        }
+        let (gone, left): (VecDeque<_>, VecDeque<_>) = queue
+            .drain(..)
+            .partition(|waiting| waiting.exchange.is_abandoned());
+        *queue = left;
+        let fresh = queue.iter().filter(|waiting| waiting.is_fresh).count();
+        self.own().fresh.store(fresh as u32, Ordering::Relaxed);
         self.own().count(&queue);
-        Some(waiting.exchange)
+        gone.into_iter().map(|waiting| waiting.exchange).collect()
     }
 
     /// For the worker: the oldest request on the shelf of another one.
@@ -181,13 +182,14 @@ impl Shelf {
         })
     }
 
-    /// Wakes a worker that sleeps, if something lies on any shelf.
+    /// Wakes a worker that sleeps and could take something, if anything lies on any shelf.
     pub(super) fn offer(&self) {
-        // Who has left something there has looked whether this worker is idle, or this one sees it.
+        // Who has left something there has looked whether this worker is open, or this one sees it.
         fence(Ordering::SeqCst);
         let mut places = self.all.iter();
         if places.any(|place| place.count.load(Ordering::Relaxed) > 0) {
-            let _ = self.all.iter().any(|place| place.parker.wake());
+            let wakes = |place: &Place| place.is_open.load(Ordering::SeqCst) && place.parker.wake();
+            let _ = self.all.iter().any(wakes);
         }
     }
 
@@ -261,8 +263,48 @@ mod tests {
         assert!(shelf.take_notice() && !shelf.take_notice());
         (1..=3).for_each(|sequence| shelf.put(request(sequence)));
         assert_eq!(numbers(shelf, 2), [1, 2]);
-        assert!(shelf.take_abandoned().is_none());
+        assert!(shelf.take_abandoned().is_empty());
         assert_eq!(numbers(shelf, 9), [3]);
+    }
+
+    /// A worker that sleeps without room is not in the way of one that has some: else this hangs.
+    #[test]
+    fn who_has_room_is_woken() {
+        const ROUNDS: usize = 5_000;
+        let shelves = shelves(3);
+        let taken = AtomicUsize::new(0);
+        let is_done = || taken.load(Ordering::SeqCst) == ROUNDS;
+        std::thread::scope(|scope| {
+            // The first two have no room, and one of them is given all.
+            for full in &shelves[..2] {
+                scope.spawn(|| {
+                    let parker = full.parker();
+                    parker.adopt();
+                    while !is_done() {
+                        full.set_open(false);
+                        parker.park(|| !is_done());
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let parker = shelves[2].parker();
+                parker.adopt();
+                while !is_done() {
+                    shelves[2].set_open(true);
+                    parker.park(|| shelves[2].elsewhere().all(|queued| queued == 0));
+                    shelves[2].set_open(false);
+                    let stolen = shelves[2].steal(1).is_some();
+                    taken.fetch_add(usize::from(stolen), Ordering::SeqCst);
+                }
+                shelves.iter().for_each(|shelf| _ = shelf.parker().wake());
+            });
+            for round in 0..ROUNDS {
+                shelves[1].put(request(round as u64));
+                while taken.load(Ordering::SeqCst) <= round {
+                    std::thread::yield_now();
+                }
+            }
+        });
     }
 
     /// One puts, one claims, two steal and sleep in between: all is taken once, and nobody oversleeps the last one.
@@ -287,7 +329,7 @@ mod tests {
                     parker.adopt();
                     let mut seen = Vec::new();
                     while !is_done() {
-                        shelf.set_idle(false);
+                        shelf.set_open(false);
                         shelf.look(7, |exchange| seen.push(exchange.sequence));
                         if let Some(sequence) = seen.pop() {
                             shelf.claim(sequence).into_iter().for_each(&take);
@@ -298,7 +340,7 @@ mod tests {
                             shelf.offer();
                         } else {
                             let is_empty = || shelf.elsewhere().all(|queued| queued == 0);
-                            shelf.set_idle(true);
+                            shelf.set_open(true);
                             parker.park(|| !is_done() && !shelf.has_fresh() && is_empty());
                         }
                     }

@@ -1,4 +1,4 @@
-//! A worker's thread: takes requests out of its ring, asks the policy who runs, runs slices of sandboxes.
+//! A worker's thread: takes requests out of its ring or off its shelf, asks the policy who runs, runs slices of sandboxes.
 //!
 //! What runs and for how long is decided in [`crate::worker::Worker`], which the simulator drives in the
 //! same way; this file is what it takes to do so with a real clock, real rings and real sandboxes.
@@ -26,7 +26,7 @@ mod stealing;
 /// What a worker's thread owns.
 pub struct WorkerThread<G, C> {
     worker: Tasks,
-    /// Where they do.
+    /// Where workers steal.
     thief: Option<Thief>,
     guest: G,
     clock: C,
@@ -146,7 +146,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
                 true
             }
             Turn::Idle => {
-                self.inbox.idle();
+                self.inbox.idle(self.worker.free_slots() > 0);
                 self.inbox.outbox.announce();
                 false
             }

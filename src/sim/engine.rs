@@ -480,7 +480,9 @@ impl<S: Source, N: Notes> Engine<S, N> {
         load.queued += 1;
         load.work_ns = load.work_ns.saturating_add(arrival.expected_ns);
         load.full = worker.tasks.free_slots() == 0;
-        self.ready(index, &newcomer(self.config.scheduler, &arrival));
+        let newcomer = newcomer(self.config.scheduler, &arrival);
+        load.preempted_by = load.preempted_by.after(newcomer);
+        self.ready(index, &newcomer);
     }
 
     /// What a task waited for has come.

@@ -173,6 +173,29 @@ fn an_interrupted_experiment_tells_what_it_has() {
     assert!(!out.join("cache").exists());
 }
 
+/// … and where there is nothing to tell yet, it can be run again to the same place.
+#[test]
+fn an_experiment_that_is_interrupted_at_once_leaves_nothing() {
+    let folder = Folder::new();
+    let file = folder.write("long.json", &experiment().to_string());
+    let out = folder.path("out");
+    let mut lab = luge();
+    lab.args(["lab", "run"]).arg(&file).arg("--out").arg(&out);
+    lab.stdout(Stdio::null()).stderr(Stdio::piped());
+    let lab = lab.spawn().expect("the program can be run");
+    wait_until("it calibrates", || {
+        out.join("calibration/off-timer-alone").exists()
+    });
+    signal(&lab, "INT");
+    let ended = lab.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("luge lab: calibration\n"), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+    let left = std::fs::read_dir(&out).expect("a folder");
+    assert_eq!(left.count(), 0, "{said}");
+}
+
 /// What is worse is a failure for scripts, and the same seed is the same.
 #[test]
 fn comparisons_end_with_a_code() {

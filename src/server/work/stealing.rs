@@ -87,8 +87,7 @@ impl<G: Guest, C: Clock> WorkerThread<G, C> {
         if !shelf.take_notice() {
             return;
         }
-        let shelf = shelf.clone();
-        while let Some(exchange) = shelf.take_abandoned() {
+        for exchange in shelf.take_abandoned() {
             // One that was not seen is no task.
             let mut asked = self.asked.iter().flatten();
             let known = asked.find(|asked| asked.request == exchange.request_id);
