@@ -13,13 +13,12 @@
 //! back to back with the next, for which the check leaves no room in a longer period of somebody else.
 //!
 //! The guaranteed are ordered by the ends of their periods, for which their budgets are due: earliest deadline first over
-//! the servers, which the check is for. Where those end together, who used up the
-//! budget of the period before goes after those who did not, and may be interrupted by them: it asks for all that it is
-//! owed or more, and its requests, late as they are, would else go before those of every tenant that is within its
-//! budget. Only then the deadlines of the requests count, then their arrival. The rest are ordered by deadline, then
-//! arrival, over the first tasks of all tenants; without reservations this is EDF. Tasks without a deadline come last
-//! among their equals. The rest starve while the guaranteed have work and budgets for it, which is at most the reserved
-//! share of the time.
+//! the servers, which the check is for. Where those end together, who used up the budget of the period before goes after
+//! those who did not, and may be interrupted by them: it asks for all that it is owed or more, and its requests, late as
+//! they are, would else go before those of every tenant that is within its budget. Only then the deadlines of the
+//! requests count, then their arrival. The rest are ordered by deadline, then arrival, over the first tasks of all
+//! tenants; without reservations this is EDF. Tasks without a deadline come last among their equals. The rest starve
+//! while the guaranteed have work and budgets for it, which is at most the reserved share of the time.
 //!
 //! Every tenant has a heap of tasks and stands in a heap of its class, so that a change of class moves one entry. An
 //! exhausted tenant with work waits in a third heap for its refill, and a guaranteed one whose period ends while it waits
@@ -147,13 +146,11 @@ impl Mtds {
         let Some((_, first)) = self.ready.peek(tenant) else {
             return;
         };
+        let is_charged = self.charged.is_some_and(|task| self.home(task) == tenant);
         let Some(account) = &mut self.accounts[tenant] else {
             return self.rest.push(handle, first);
         };
         // What runs on it is charged first, as a slice that a refill falls into belongs to two periods.
-        let is_charged = self
-            .charged
-            .is_some_and(|task| usize::from(self.homes[task.index()]) == tenant);
         if !is_charged {
             account.refresh(now);
         }

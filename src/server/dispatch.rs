@@ -49,9 +49,7 @@ pub struct Dispatcher<C> {
     /// Scratch: the workers' loads, gathered for each choice.
     loads: Vec<Load>,
     dispatch: Box<dyn Dispatch + Send>,
-    sees_slices: bool,
-    /// Workers take requests from each other.
-    steals: bool,
+    dispatcher: &'static sched::Dispatcher,
     admission: Admission,
     estimates: Estimates,
     under_way: UnderWay,
@@ -93,8 +91,7 @@ impl<C: Clock> Dispatcher<C> {
             workers,
             scheduler: rules.scheduler,
             dispatch: rules.dispatch,
-            sees_slices: rules.sees_slices,
-            steals: rules.steals,
+            dispatcher: rules.dispatcher,
             admission: rules.admission,
             under_way: UnderWay::default(),
             backlog: VecDeque::with_capacity(rules.backlog_max),
@@ -162,7 +159,7 @@ impl<C: Clock> Dispatcher<C> {
         self.loads.clear();
         let loads = self.workers.iter();
         self.loads
-            .extend(loads.map(|worker| worker.load(self.sees_slices)));
+            .extend(loads.map(|worker| worker.load(self.dispatcher.sees_slices)));
         let offer = Offer {
             expected_ns: arrival.expected_ns,
             newcomer: Newcomer {
@@ -182,7 +179,7 @@ impl<C: Clock> Dispatcher<C> {
         self.events.note(now, exchange.request_id, what);
         let rank = arrival.rank(self.scheduler);
         self.metrics.listener.given[worker].dispatched.increment();
-        if self.sees_slices {
+        if self.dispatcher.sees_slices {
             self.workers[worker].lower_bar(rank);
         }
         self.workers[worker].submit(exchange, rank);
@@ -406,13 +403,14 @@ impl<C: Clock> Service for Dispatcher<C> {
             worker => Some(worker),
         };
         if let Some(worker) = worker {
-            let asked = usize::from(worker);
-            let (from, to) = match self.steals {
-                true => (0, self.workers.len()),
-                false => (asked, asked + 1),
+            // Where workers steal, anybody may have it.
+            let told = match self.dispatcher.steals {
+                true => &mut self.workers[..],
+                false => std::slice::from_mut(&mut self.workers[usize::from(worker)]),
             };
-            let workers = self.workers[from..to].iter_mut();
-            return workers.for_each(|worker| worker.abandon(connection));
+            return told
+                .iter_mut()
+                .for_each(|worker| worker.abandon(connection));
         }
         let mut backlog = self.backlog.iter();
         let at = backlog.position(|exchange| exchange.connection == connection);

@@ -54,10 +54,8 @@ pub struct Rules {
     pub scheduler: &'static Scheduler,
     /// Who gets a request.
     pub dispatch: Box<dyn Dispatch + Send>,
-    /// It looks at what runs.
-    pub sees_slices: bool,
-    /// Workers take requests from each other.
-    pub steals: bool,
+    /// Its row in the table.
+    pub dispatcher: &'static sched::Dispatcher,
     /// See [`Intake::backlog_max`].
     pub backlog_max: usize,
     /// Whether it is taken at all.
@@ -100,8 +98,7 @@ impl Rules {
         Rules {
             scheduler,
             dispatch: (intake.dispatch.build)(&intake.dispatch_params),
-            sees_slices: intake.dispatch.sees_slices,
-            steals: intake.dispatch.steals,
+            dispatcher: intake.dispatch,
             backlog_max: intake.backlog_max,
             admission: Admission::new(budgets, thresholds, rule),
             estimator: intake.estimator,

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_is_taken_once_and_finds_who_has_gone() {
+    fn a_notice_is_taken_once_and_takes_nobody_who_is_there() {
         let shelf = &shelves(1)[0];
         assert!(!shelf.take_notice());
         shelf.leave_notice();

@@ -13,8 +13,7 @@
 //! A request is one burst of work, or several between which it waits for something that takes its time, or gives way;
 //! neither costs anything. Meanwhile its worker runs others.
 //!
-//! Whatever a worker does takes longer by the [stalls](super::stalls) of its core, and so
-//! does what the listener does.
+//! Whatever a worker does takes longer by the [stalls](super::stalls) of its core, and so does what the listener does.
 //!
 //! The timer is armed as on the server: at the start of a slice if somebody waits, during it for an arrival or a wake
 //! that would take the processor. The start of a sandbox cannot be interrupted. Of what happens at the same moment, ends
