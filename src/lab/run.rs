@@ -190,15 +190,15 @@ impl<'e> Rig<'e> {
 
     /// So many runs begin, of this kind.
     fn begin(&self, kind: &'static str, runs: usize) {
+        self.progress.set_position(0);
+        self.progress.set_length(runs as u64);
+        self.progress.reset_eta();
         let style =
             ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix}, {eta} left  {msg}");
         self.progress
             .set_style(style.expect("the template is right"));
         self.progress.set_prefix(kind);
         self.progress.set_message("");
-        self.progress.set_length(runs as u64);
-        self.progress.set_position(0);
-        self.progress.reset_eta();
         if self.progress.is_hidden() && runs > 0 {
             eprintln!("luge lab: {runs} {kind}");
         }

@@ -327,6 +327,22 @@ fn comparisons_tell_better_from_worse() {
     assert!(refused.is_err_and(|why| why.contains("costs")));
 }
 
+#[test]
+fn what_few_requests_cannot_tell_is_said_to_be_so() {
+    let lead = |text: &str| report::page(&simulate(parse(text))).lead.join("\n");
+    let told = "The load up to which p99 slowdown <= 20 on the simulator: ";
+    let few = lead(&SMALL.replace(r#""duration": "500ms""#, r#""duration": "2ms""#));
+    assert!(
+        few.contains(&format!("{told}too few requests to tell.")),
+        "{few}"
+    );
+    let many = lead(SMALL);
+    assert!(
+        many.contains(told) && !many.contains("too few requests"),
+        "{many}"
+    );
+}
+
 fn shipped(name: &str) -> Experiment {
     let mut experiment = shipped::named(name).expect("it is shipped").experiment();
     experiment.repetitions = 1;

@@ -4,7 +4,8 @@
 //! that waits (for it, whose deadline is later). Here each worker's policy says who would interrupt its slice
 //! ([`Arrivals`]), and a request is sent where it would win by the most: to the slice with the highest bar that it is
 //! below. All other workers go on undisturbed. If it wins nowhere, interrupting anybody would be in vain, and it joins
-//! the shortest queue.
+//! the shortest queue, where it may wait for long: under EDF nobody wins against what is past its deadline. Nothing is
+//! moved later; [`super::jbsq`] and [`super::stealing`] are for that.
 //!
 //! Works best with policies that say a bar, [`crate::edf`] above all; a policy that lets anybody interrupt is taken for
 //! the highest bar of all, and then the shortest queue decides among its workers.

@@ -95,10 +95,11 @@ fn answers(digest: &Digest<'_>) -> Vec<String> {
             let found = found.iter().map(|(line, highest)| {
                 format!("{} {}", results.policies[line.0].name, load_text(*highest))
             });
-            format!(
-                "The load up to which {objective} on the {from}: {}.",
-                found.collect::<Vec<_>>().join(", ")
-            )
+            let found = match found.collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "too few requests to tell".to_owned(),
+                found => found,
+            };
+            format!("The load up to which {objective} on the {from}: {found}.")
         });
         return sentences.collect();
     }
